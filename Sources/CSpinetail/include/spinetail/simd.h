@@ -1,0 +1,24 @@
+// Vector primitives that Swift's standard library does not lower to one instruction. One vector width per CPU level;
+// plain arithmetic and comparisons are Swift's own operators.
+#ifndef SPINETAIL_SIMD_H
+#define SPINETAIL_SIMD_H
+
+#if defined(__clang__)
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define SPINETAIL_VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define SPINETAIL_VECTOR_BYTES 32
+#else
+#define SPINETAIL_VECTOR_BYTES 16
+#endif
+
+#include "spinetail/simd_float32.h"
+#include "spinetail/simd_float64.h"
+
+#endif
+#endif

@@ -1,0 +1,111 @@
+// Vector primitives for float32 lanes; simd.h includes this file.
+#ifndef SPINETAIL_SIMD_FLOAT32_H
+#define SPINETAIL_SIMD_FLOAT32_H
+
+#pragma clang assume_nonnull begin
+
+typedef float spinetail_f32 __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 4)));
+typedef int32_t spinetail_i32 __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 4)));
+
+#define SPINETAIL_INLINE static inline __attribute__((always_inline))
+
+/// a·b + c, fused where the CPU level has it.
+SPINETAIL_INLINE spinetail_f32 spinetail_fma_f32(spinetail_f32 a, spinetail_f32 b, spinetail_f32 c) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return __builtin_elementwise_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+SPINETAIL_INLINE spinetail_f32 spinetail_sqrt_f32(spinetail_f32 a) { return __builtin_elementwise_sqrt(a); }
+SPINETAIL_INLINE spinetail_f32 spinetail_abs_f32(spinetail_f32 a) { return __builtin_elementwise_abs(a); }
+SPINETAIL_INLINE spinetail_f32 spinetail_negate_f32(spinetail_f32 a) { return -a; }
+
+/// Round half to even.
+SPINETAIL_INLINE spinetail_f32 spinetail_round_f32(spinetail_f32 a) { return __builtin_elementwise_roundeven(a); }
+
+/// a < b ? a : b, lane by lane: where either is NaN the result is b.
+SPINETAIL_INLINE spinetail_f32 spinetail_min_f32(spinetail_f32 a, spinetail_f32 b) { return a < b ? a : b; }
+
+/// a > b ? a : b, lane by lane: where either is NaN the result is b.
+SPINETAIL_INLINE spinetail_f32 spinetail_max_f32(spinetail_f32 a, spinetail_f32 b) { return a > b ? a : b; }
+
+/// The sign of `sign` on the magnitude of `a`.
+SPINETAIL_INLINE spinetail_f32 spinetail_copysign_f32(spinetail_f32 a, spinetail_f32 sign) {
+    return __builtin_elementwise_copysign(a, sign);
+}
+
+/// Where mask lanes are all ones take a, else b. The masks are what the comparisons below give.
+SPINETAIL_INLINE spinetail_f32 spinetail_select_f32(spinetail_i32 mask, spinetail_f32 a, spinetail_f32 b) {
+    return mask ? a : b;
+}
+SPINETAIL_INLINE spinetail_i32 spinetail_less_f32(spinetail_f32 a, spinetail_f32 b) { return a < b; }
+SPINETAIL_INLINE spinetail_i32 spinetail_less_equal_f32(spinetail_f32 a, spinetail_f32 b) { return a <= b; }
+SPINETAIL_INLINE spinetail_i32 spinetail_equal_f32(spinetail_f32 a, spinetail_f32 b) { return a == b; }
+
+SPINETAIL_INLINE spinetail_i32 spinetail_bits_f32(spinetail_f32 a) { return (spinetail_i32)a; }
+SPINETAIL_INLINE spinetail_f32 spinetail_from_bits_f32(spinetail_i32 a) { return (spinetail_f32)a; }
+
+/// 2 to the whole number that round(a) would give, for results that are normal numbers.
+SPINETAIL_INLINE spinetail_f32 spinetail_exp2_whole_f32(spinetail_f32 a) {
+    const spinetail_f32 magic = 12582912.0f;
+    return (spinetail_f32)((((spinetail_i32)(a + magic)) + 127 - 0x4B400000) << 23);
+}
+
+/// The value nearest to zero that a conversion to integer lanes gives; a must be within the integer's range.
+SPINETAIL_INLINE spinetail_i32 spinetail_to_integer_f32(spinetail_f32 a) {
+    return __builtin_convertvector(a, spinetail_i32);
+}
+SPINETAIL_INLINE spinetail_f32 spinetail_from_integer_f32(spinetail_i32 a) {
+    return __builtin_convertvector(a, spinetail_f32);
+}
+
+SPINETAIL_INLINE spinetail_f32 spinetail_load_f32(const float *p) {
+    spinetail_f32 a;
+    memcpy(&a, p, sizeof a);
+    return a;
+}
+
+SPINETAIL_INLINE void spinetail_store_f32(float *p, spinetail_f32 a) { memcpy(p, &a, sizeof a); }
+
+/// The first `count` lanes from memory (0 <= count < width), the others `fill`.
+SPINETAIL_INLINE spinetail_f32 spinetail_load_part_f32(const float *p, int64_t count, float fill) {
+#if defined(__AVX512F__)
+    return (spinetail_f32)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), (__mmask16)((1u << count) - 1u), p);
+#else
+    spinetail_f32 a = fill;
+    memcpy(&a, p, (size_t)count * sizeof(float));
+    return a;
+#endif
+}
+
+SPINETAIL_INLINE void spinetail_store_part_f32(float *p, spinetail_f32 a, int64_t count) {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1u), (__m512)a);
+#else
+    memcpy(p, &a, (size_t)count * sizeof(float));
+#endif
+}
+
+SPINETAIL_INLINE float spinetail_sum_f32(spinetail_f32 a) {
+#if SPINETAIL_VECTOR_BYTES == 64
+    __attribute__((ext_vector_type(8))) float b = a.lo + a.hi;
+    __attribute__((ext_vector_type(4))) float c = b.lo + b.hi;
+#elif SPINETAIL_VECTOR_BYTES == 32
+    __attribute__((ext_vector_type(4))) float c = a.lo + a.hi;
+#else
+    __attribute__((ext_vector_type(4))) float c = a;
+#endif
+    __attribute__((ext_vector_type(2))) float d = c.lo + c.hi;
+    return d.x + d.y;
+}
+
+/// The largest lane; NaN where any lane is NaN is the caller's business.
+SPINETAIL_INLINE float spinetail_largest_f32(spinetail_f32 a) { return __builtin_reduce_max(a); }
+SPINETAIL_INLINE float spinetail_smallest_f32(spinetail_f32 a) { return __builtin_reduce_min(a); }
+
+#undef SPINETAIL_INLINE
+#pragma clang assume_nonnull end
+
+#endif

@@ -1,0 +1,110 @@
+// Vector primitives for float64 lanes; simd.h includes this file.
+#ifndef SPINETAIL_SIMD_FLOAT64_H
+#define SPINETAIL_SIMD_FLOAT64_H
+
+#pragma clang assume_nonnull begin
+
+typedef double spinetail_f64 __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 8)));
+typedef int64_t spinetail_i64 __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 8)));
+
+#define SPINETAIL_INLINE static inline __attribute__((always_inline))
+
+/// a·b + c, fused where the CPU level has it.
+SPINETAIL_INLINE spinetail_f64 spinetail_fma_f64(spinetail_f64 a, spinetail_f64 b, spinetail_f64 c) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return __builtin_elementwise_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+SPINETAIL_INLINE spinetail_f64 spinetail_sqrt_f64(spinetail_f64 a) { return __builtin_elementwise_sqrt(a); }
+SPINETAIL_INLINE spinetail_f64 spinetail_abs_f64(spinetail_f64 a) { return __builtin_elementwise_abs(a); }
+SPINETAIL_INLINE spinetail_f64 spinetail_negate_f64(spinetail_f64 a) { return -a; }
+
+/// Round half to even.
+SPINETAIL_INLINE spinetail_f64 spinetail_round_f64(spinetail_f64 a) { return __builtin_elementwise_roundeven(a); }
+
+/// a < b ? a : b, lane by lane: where either is NaN the result is b.
+SPINETAIL_INLINE spinetail_f64 spinetail_min_f64(spinetail_f64 a, spinetail_f64 b) { return a < b ? a : b; }
+
+/// a > b ? a : b, lane by lane: where either is NaN the result is b.
+SPINETAIL_INLINE spinetail_f64 spinetail_max_f64(spinetail_f64 a, spinetail_f64 b) { return a > b ? a : b; }
+
+/// The sign of `sign` on the magnitude of `a`.
+SPINETAIL_INLINE spinetail_f64 spinetail_copysign_f64(spinetail_f64 a, spinetail_f64 sign) {
+    return __builtin_elementwise_copysign(a, sign);
+}
+
+/// Where mask lanes are all ones take a, else b. The masks are what the comparisons below give.
+SPINETAIL_INLINE spinetail_f64 spinetail_select_f64(spinetail_i64 mask, spinetail_f64 a, spinetail_f64 b) {
+    return mask ? a : b;
+}
+SPINETAIL_INLINE spinetail_i64 spinetail_less_f64(spinetail_f64 a, spinetail_f64 b) { return a < b; }
+SPINETAIL_INLINE spinetail_i64 spinetail_less_equal_f64(spinetail_f64 a, spinetail_f64 b) { return a <= b; }
+SPINETAIL_INLINE spinetail_i64 spinetail_equal_f64(spinetail_f64 a, spinetail_f64 b) { return a == b; }
+
+SPINETAIL_INLINE spinetail_i64 spinetail_bits_f64(spinetail_f64 a) { return (spinetail_i64)a; }
+SPINETAIL_INLINE spinetail_f64 spinetail_from_bits_f64(spinetail_i64 a) { return (spinetail_f64)a; }
+
+/// 2 to the whole number that round(a) would give, for results that are normal numbers.
+SPINETAIL_INLINE spinetail_f64 spinetail_exp2_whole_f64(spinetail_f64 a) {
+    const spinetail_f64 magic = 6755399441055744.0;
+    return (spinetail_f64)((((spinetail_i64)(a + magic)) + 1023 - 0x4338000000000000) << 52);
+}
+
+/// The value nearest to zero that a conversion to integer lanes gives; a must be within the integer's range.
+SPINETAIL_INLINE spinetail_i64 spinetail_to_integer_f64(spinetail_f64 a) {
+    return __builtin_convertvector(a, spinetail_i64);
+}
+SPINETAIL_INLINE spinetail_f64 spinetail_from_integer_f64(spinetail_i64 a) {
+    return __builtin_convertvector(a, spinetail_f64);
+}
+
+SPINETAIL_INLINE spinetail_f64 spinetail_load_f64(const double *p) {
+    spinetail_f64 a;
+    memcpy(&a, p, sizeof a);
+    return a;
+}
+
+SPINETAIL_INLINE void spinetail_store_f64(double *p, spinetail_f64 a) { memcpy(p, &a, sizeof a); }
+
+/// The first `count` lanes from memory (0 <= count < width), the others `fill`.
+SPINETAIL_INLINE spinetail_f64 spinetail_load_part_f64(const double *p, int64_t count, double fill) {
+#if defined(__AVX512F__)
+    return (spinetail_f64)_mm512_mask_loadu_pd(_mm512_set1_pd(fill), (__mmask8)((1u << count) - 1u), p);
+#else
+    spinetail_f64 a = fill;
+    memcpy(&a, p, (size_t)count * sizeof(double));
+    return a;
+#endif
+}
+
+SPINETAIL_INLINE void spinetail_store_part_f64(double *p, spinetail_f64 a, int64_t count) {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << count) - 1u), (__m512d)a);
+#else
+    memcpy(p, &a, (size_t)count * sizeof(double));
+#endif
+}
+
+SPINETAIL_INLINE double spinetail_sum_f64(spinetail_f64 a) {
+#if SPINETAIL_VECTOR_BYTES == 64
+    __attribute__((ext_vector_type(4))) double c = a.lo + a.hi;
+    __attribute__((ext_vector_type(2))) double d = c.lo + c.hi;
+#elif SPINETAIL_VECTOR_BYTES == 32
+    __attribute__((ext_vector_type(2))) double d = a.lo + a.hi;
+#else
+    __attribute__((ext_vector_type(2))) double d = a;
+#endif
+    return d.x + d.y;
+}
+
+/// The largest lane; NaN where any lane is NaN is the caller's business.
+SPINETAIL_INLINE double spinetail_largest_f64(spinetail_f64 a) { return __builtin_reduce_max(a); }
+SPINETAIL_INLINE double spinetail_smallest_f64(spinetail_f64 a) { return __builtin_reduce_min(a); }
+
+#undef SPINETAIL_INLINE
+#pragma clang assume_nonnull end
+
+#endif

@@ -1,0 +1,14 @@
+// The contract between Spinetail's kernels (Swift) and whoever calls them (Python's C module, C programs).
+// Every kernel is declared once, in its family's header; Swift implements that very prototype.
+#ifndef SPINETAIL_SPINETAIL_H
+#define SPINETAIL_SPINETAIL_H
+
+#include "spinetail/array.h"
+#include "spinetail/status.h"
+#include "spinetail/system.h"
+#include "spinetail/threads.h"
+#include "spinetail/simd.h"
+
+#include "spinetail/activation.h"
+
+#endif
