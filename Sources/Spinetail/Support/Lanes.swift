@@ -1,0 +1,112 @@
+import CSpinetail
+
+/// One hardware vector. Generic kernels see only these operations, and each of them is one instruction or a few.
+protocol Lanes {
+    associatedtype Scalar: Real where Scalar.Lanes == Self
+    associatedtype Mask
+    static var width: Int { get }
+    init(repeating value: Scalar)
+
+    static func + (a: Self, b: Self) -> Self
+    static func - (a: Self, b: Self) -> Self
+    static func * (a: Self, b: Self) -> Self
+    static func / (a: Self, b: Self) -> Self
+
+    /// a·b + c with one rounding where the CPU level has a fused multiply-add.
+    static func fma(_ a: Self, _ b: Self, _ c: Self) -> Self
+    /// a < b ? a : b, so b where either is NaN.
+    static func min(_ a: Self, _ b: Self) -> Self
+    /// a > b ? a : b, so b where either is NaN.
+    static func max(_ a: Self, _ b: Self) -> Self
+    static func sqrt(_ a: Self) -> Self
+    static func abs(_ a: Self) -> Self
+    static func negate(_ a: Self) -> Self
+    static func round(_ a: Self) -> Self
+    static func copysign(_ a: Self, _ sign: Self) -> Self
+    /// 2 to the whole number a, for results that are normal numbers.
+    static func exp2Whole(_ a: Self) -> Self
+
+    static func less(_ a: Self, _ b: Self) -> Mask
+    static func lessEqual(_ a: Self, _ b: Self) -> Mask
+    static func equal(_ a: Self, _ b: Self) -> Mask
+    static func select(_ mask: Mask, _ a: Self, _ b: Self) -> Self
+
+    static func load(_ p: UnsafePointer<Scalar>) -> Self
+    func store(_ p: UnsafeMutablePointer<Scalar>)
+    /// The first `count` (0 ..< width) lanes from memory, `fill` in the others.
+    static func load(_ p: UnsafePointer<Scalar>, count: Int, fill: Scalar) -> Self
+    func store(_ p: UnsafeMutablePointer<Scalar>, count: Int)
+
+    func sum() -> Scalar
+    func largest() -> Scalar
+    func smallest() -> Scalar
+}
+
+extension Lanes {
+    @inline(__always) static var zero: Self { Self(repeating: 0) }
+}
+
+typealias FloatLanes = spinetail_f32
+typealias DoubleLanes = spinetail_f64
+
+extension FloatLanes: Lanes {
+    typealias Mask = spinetail_i32
+    @inline(__always) static var width: Int { MemoryLayout<Self>.size / 4 }
+    @inline(__always) static func fma(_ a: Self, _ b: Self, _ c: Self) -> Self { spinetail_fma_f32(a, b, c) }
+    @inline(__always) static func min(_ a: Self, _ b: Self) -> Self { spinetail_min_f32(a, b) }
+    @inline(__always) static func max(_ a: Self, _ b: Self) -> Self { spinetail_max_f32(a, b) }
+    @inline(__always) static func sqrt(_ a: Self) -> Self { spinetail_sqrt_f32(a) }
+    @inline(__always) static func abs(_ a: Self) -> Self { spinetail_abs_f32(a) }
+    @inline(__always) static func negate(_ a: Self) -> Self { spinetail_negate_f32(a) }
+    @inline(__always) static func round(_ a: Self) -> Self { spinetail_round_f32(a) }
+    @inline(__always) static func copysign(_ a: Self, _ sign: Self) -> Self { spinetail_copysign_f32(a, sign) }
+    @inline(__always) static func exp2Whole(_ a: Self) -> Self { spinetail_exp2_whole_f32(a) }
+    @inline(__always) static func less(_ a: Self, _ b: Self) -> Mask { spinetail_less_f32(a, b) }
+    @inline(__always) static func lessEqual(_ a: Self, _ b: Self) -> Mask { spinetail_less_equal_f32(a, b) }
+    @inline(__always) static func equal(_ a: Self, _ b: Self) -> Mask { spinetail_equal_f32(a, b) }
+    @inline(__always) static func select(_ mask: Mask, _ a: Self, _ b: Self) -> Self {
+        spinetail_select_f32(mask, a, b)
+    }
+    @inline(__always) static func load(_ p: UnsafePointer<Float>) -> Self { spinetail_load_f32(p) }
+    @inline(__always) func store(_ p: UnsafeMutablePointer<Float>) { spinetail_store_f32(p, self) }
+    @inline(__always) static func load(_ p: UnsafePointer<Float>, count: Int, fill: Float) -> Self {
+        spinetail_load_part_f32(p, Int64(truncatingIfNeeded: count), fill)
+    }
+    @inline(__always) func store(_ p: UnsafeMutablePointer<Float>, count: Int) {
+        spinetail_store_part_f32(p, self, Int64(truncatingIfNeeded: count))
+    }
+    @inline(__always) func sum() -> Float { spinetail_sum_f32(self) }
+    @inline(__always) func largest() -> Float { spinetail_largest_f32(self) }
+    @inline(__always) func smallest() -> Float { spinetail_smallest_f32(self) }
+}
+
+extension DoubleLanes: Lanes {
+    typealias Mask = spinetail_i64
+    @inline(__always) static var width: Int { MemoryLayout<Self>.size / 8 }
+    @inline(__always) static func fma(_ a: Self, _ b: Self, _ c: Self) -> Self { spinetail_fma_f64(a, b, c) }
+    @inline(__always) static func min(_ a: Self, _ b: Self) -> Self { spinetail_min_f64(a, b) }
+    @inline(__always) static func max(_ a: Self, _ b: Self) -> Self { spinetail_max_f64(a, b) }
+    @inline(__always) static func sqrt(_ a: Self) -> Self { spinetail_sqrt_f64(a) }
+    @inline(__always) static func abs(_ a: Self) -> Self { spinetail_abs_f64(a) }
+    @inline(__always) static func negate(_ a: Self) -> Self { spinetail_negate_f64(a) }
+    @inline(__always) static func round(_ a: Self) -> Self { spinetail_round_f64(a) }
+    @inline(__always) static func copysign(_ a: Self, _ sign: Self) -> Self { spinetail_copysign_f64(a, sign) }
+    @inline(__always) static func exp2Whole(_ a: Self) -> Self { spinetail_exp2_whole_f64(a) }
+    @inline(__always) static func less(_ a: Self, _ b: Self) -> Mask { spinetail_less_f64(a, b) }
+    @inline(__always) static func lessEqual(_ a: Self, _ b: Self) -> Mask { spinetail_less_equal_f64(a, b) }
+    @inline(__always) static func equal(_ a: Self, _ b: Self) -> Mask { spinetail_equal_f64(a, b) }
+    @inline(__always) static func select(_ mask: Mask, _ a: Self, _ b: Self) -> Self {
+        spinetail_select_f64(mask, a, b)
+    }
+    @inline(__always) static func load(_ p: UnsafePointer<Double>) -> Self { spinetail_load_f64(p) }
+    @inline(__always) func store(_ p: UnsafeMutablePointer<Double>) { spinetail_store_f64(p, self) }
+    @inline(__always) static func load(_ p: UnsafePointer<Double>, count: Int, fill: Double) -> Self {
+        spinetail_load_part_f64(p, Int64(truncatingIfNeeded: count), fill)
+    }
+    @inline(__always) func store(_ p: UnsafeMutablePointer<Double>, count: Int) {
+        spinetail_store_part_f64(p, self, Int64(truncatingIfNeeded: count))
+    }
+    @inline(__always) func sum() -> Double { spinetail_sum_f64(self) }
+    @inline(__always) func largest() -> Double { spinetail_largest_f64(self) }
+    @inline(__always) func smallest() -> Double { spinetail_smallest_f64(self) }
+}

@@ -1,0 +1,145 @@
+import CSpinetail
+
+/// The process's worker threads. All fields are words that several threads touch, so it lives in calloc'ed memory and
+/// is reached by pointers; it is never freed.
+struct Pool {
+    var owned: Int64  // 1 while a caller's job runs: others (and nested calls) run serially
+    var generation: Int64  // counts jobs; workers wait for it to change
+    var job: Int64  // address of the running job, 0 when there is none
+    var inside: Int64  // workers that may be looking at the job
+    var limit: Int64  // workers with a number below this take part
+    var started: Int64  // threads made so far, the caller not counted
+    var sleeping: Int64
+    var mutex: pthread_mutex_t
+    var wake: pthread_cond_t
+}
+
+private let spinNanoseconds: Int64 = 50_000
+private let largestCount: Int32 = 256
+
+nonisolated(unsafe) private var pool: UnsafeMutablePointer<Pool>? = nil
+nonisolated(unsafe) private var poolLock: Int64 = 0
+nonisolated(unsafe) private var threadCount: Int32 = 0
+
+/// Makes the pool at first use; nil when memory is short, and then work stays in the calling thread.
+func sharedPool() -> UnsafeMutablePointer<Pool>? {
+    if let pool { return pool }
+    while spinetail_try_lock(&poolLock) == 0 { sched_yield() }
+    if pool == nil, let memory = calloc(1, MemoryLayout<Pool>.stride) {
+        let fresh = memory.bindMemory(to: Pool.self, capacity: 1)
+        pthread_mutex_init(&fresh.pointee.mutex, nil)
+        pthread_cond_init(&fresh.pointee.wake, nil)
+        // The child of a fork has none of our threads: it forgets the pool and makes its own.
+        if !forkHandled {
+            forkHandled = true
+            pthread_atfork(nil, nil) {
+                pool = nil
+                poolLock = 0
+            }
+        }
+        pool = fresh
+    }
+    spinetail_atomic_store(&poolLock, 0)
+    return pool
+}
+
+nonisolated(unsafe) private var forkHandled = false
+
+extension UnsafeMutablePointer where Pointee == Pool {
+    /// Runs a job with the workers' help. The caller holds `owned`.
+    func share(_ work: UnsafeMutablePointer<Job>) {
+        let threads = Swift.min(Int64(spinetail_get_num_threads()), work.pointee.count)
+        start(Int(truncatingIfNeeded: threads &- 1))
+        spinetail_atomic_store(&pointee.limit, threads)
+        spinetail_atomic_store(&pointee.job, Int64(truncatingIfNeeded: Int(bitPattern: work)))
+        _ = spinetail_atomic_add(&pointee.generation, 1)
+        if spinetail_atomic_load(&pointee.sleeping) > 0 {
+            pthread_mutex_lock(&pointee.mutex)
+            pthread_cond_broadcast(&pointee.wake)
+            pthread_mutex_unlock(&pointee.mutex)
+        }
+        work.runAll(worker: 0, polls: true)
+        // Workers that entered before this line finish; those that come later find no job.
+        spinetail_atomic_store(&pointee.job, 0)
+        var spins = 0
+        while spinetail_atomic_load(&pointee.inside) > 0 {
+            spinetail_pause()
+            spins &+= 1
+            if spins > 2000 { sched_yield() }
+        }
+    }
+
+    /// Makes threads until there are `wanted`. Fewer is fine: the caller does the rest.
+    private func start(_ wanted: Int) {
+        while Int(truncatingIfNeeded: pointee.started) < wanted {
+            let number = Int(truncatingIfNeeded: pointee.started) &+ 1
+            guard let memory = malloc(MemoryLayout<Worker>.stride) else { return }
+            let worker = memory.bindMemory(to: Worker.self, capacity: 1)
+            worker.initialize(to: Worker(pool: self, number: number))
+            var thread = pthread_t()
+            if pthread_create(&thread, nil, { $0.map(workerMain) ?? nil }, memory) != 0 {
+                free(memory)
+                return
+            }
+            pthread_detach(thread)
+            pointee.started = Int64(truncatingIfNeeded: number)
+        }
+    }
+}
+
+struct Worker {
+    let pool: UnsafeMutablePointer<Pool>
+    let number: Int
+}
+
+/// A worker's life: spin a little for the next job, then sleep; run; again.
+private func workerMain(_ memory: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+    let worker = memory.load(as: Worker.self)
+    free(memory)
+    spinetail_block_signals()
+    let pool = worker.pool
+    var seen: Int64 = 0
+    while true {
+        waitForJob(pool, after: seen)
+        seen = spinetail_atomic_load(&pool.pointee.generation)
+        _ = spinetail_atomic_add(&pool.pointee.inside, 1)
+        let address = spinetail_atomic_load(&pool.pointee.job)
+        if Int64(truncatingIfNeeded: worker.number) < spinetail_atomic_load(&pool.pointee.limit),
+            let job = UnsafeMutablePointer<Job>(bitPattern: Int(truncatingIfNeeded: address))
+        {
+            job.runAll(worker: worker.number, polls: false)
+        }
+        _ = spinetail_atomic_add(&pool.pointee.inside, -1)
+    }
+}
+
+private func waitForJob(_ pool: UnsafeMutablePointer<Pool>, after seen: Int64) {
+    let start = spinetail_now()
+    while spinetail_now() &- start < spinNanoseconds {
+        var pauses = 0
+        while pauses < 32 {
+            if spinetail_atomic_load(&pool.pointee.generation) != seen { return }
+            spinetail_pause()
+            pauses &+= 1
+        }
+    }
+    pthread_mutex_lock(&pool.pointee.mutex)
+    _ = spinetail_atomic_add(&pool.pointee.sleeping, 1)
+    while spinetail_atomic_load(&pool.pointee.generation) == seen { pthread_cond_wait(&pool.pointee.wake, &pool.pointee.mutex) }
+    _ = spinetail_atomic_add(&pool.pointee.sleeping, -1)
+    pthread_mutex_unlock(&pool.pointee.mutex)
+}
+
+@c @implementation
+public func spinetail_get_num_threads() -> Int32 {
+    if threadCount == 0 {
+        let online = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+        threadCount = Int32(truncatingIfNeeded: Swift.max(1, Swift.min(online, Int(largestCount))))
+    }
+    return threadCount
+}
+
+@c @implementation
+public func spinetail_set_num_threads(_ count: Int32) {
+    threadCount = Swift.max(1, Swift.min(count, largestCount))
+}

@@ -1,0 +1,74 @@
+import CSpinetail
+
+/// Work that can be cut: `run` is called once for each index, by any thread, in any order.
+/// `worker` (0 ..< threads) tells which thread runs it, for scratch that each thread has to itself.
+protocol ParallelTask {
+    func run(_ index: Int, worker: Int)
+}
+
+/// How many workers a call may see, so how much per-worker scratch to take.
+@inline(__always) func workerLimit() -> Int { Int(truncatingIfNeeded: spinetail_get_num_threads()) }
+
+/// Runs task.run(0), …, task.run(count - 1). The cut into `count` pieces must depend on the problem alone, never on the
+/// number of threads. `cost` is roughly the nanoseconds of all the work: small work stays in this thread.
+/// Returns Status.ok or Status.interrupted.
+func parallel<Task: ParallelTask>(_ count: Int, cost: Int, _ task: borrowing Task) -> Int32 {
+    if count <= 0 { return Status.ok }
+    return withUnsafePointer(to: task) { context in
+        var job = Job(
+            body: { context, index, worker in
+                context.assumingMemoryBound(to: Task.self).pointee.run(index, worker: worker)
+            },
+            context: UnsafeRawPointer(context), count: Int64(truncatingIfNeeded: count))
+        return withUnsafeMutablePointer(to: &job) { job in
+            if count > 1 && cost > parallelThreshold && spinetail_get_num_threads() > 1, let pool = sharedPool(),
+                spinetail_try_lock(&pool.pointee.owned) != 0
+            {
+                pool.share(job)
+                spinetail_atomic_store(&pool.pointee.owned, 0)
+            } else {
+                job.runAll(worker: 0, polls: count > 1)
+            }
+            return job.pointee.stopped == 0 ? Status.ok : Status.interrupted
+        }
+    }
+}
+
+/// Nanoseconds of work below which waking another thread costs more than it brings.
+private let parallelThreshold = 20_000
+
+/// One call of `parallel`, on its caller's stack.
+struct Job {
+    var body: (UnsafeRawPointer, Int, Int) -> Void
+    var context: UnsafeRawPointer
+    var count: Int64
+    var next: Int64 = 0
+    var stopped: Int64 = 0
+}
+
+extension UnsafeMutablePointer where Pointee == Job {
+    /// Takes indices until there are none. Only the calling thread polls for an interrupt.
+    @inline(never) func runAll(worker: Int, polls: Bool) {
+        var lastPoll: Int64 = polls ? spinetail_now() : 0
+        while spinetail_atomic_load(&pointee.stopped) == 0 {
+            let index = spinetail_atomic_add(&pointee.next, 1)
+            if index >= pointee.count { return }
+            pointee.body(pointee.context, Int(truncatingIfNeeded: index), worker)
+            if polls, let check = interruptCheck {
+                let now = spinetail_now()
+                if now &- lastPoll > 10_000_000 {
+                    lastPoll = now
+                    if check() != 0 { spinetail_atomic_store(&pointee.stopped, 1) }
+                }
+            }
+        }
+    }
+}
+
+nonisolated(unsafe) var interruptCheck: spinetail_interrupt_check? = nil
+
+@c @implementation
+public func spinetail_set_interrupt_check(_ check: spinetail_interrupt_check?) { interruptCheck = check }
+
+@c @implementation
+public func spinetail_vector_width() -> Int32 { Int32(truncatingIfNeeded: FloatLanes.width) }

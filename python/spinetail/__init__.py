@@ -1,0 +1,1 @@
+"""Spinetail: train, prune, quantise, distil and measure models on ordinary CPUs."""

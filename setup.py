@@ -1,0 +1,135 @@
+"""Builds the Swift kernels, once per CPU level, and links each into an ordinary C extension.
+
+SPINETAIL_CPU_LEVELS: "native" (default: this machine's best level), "all", or a comma-separated list such as "v2,v4".
+SWIFT_EXEC: the `swift` (or `swiftc`) to use. SPINETAIL_BUILD_DIR: where Swift's own build outputs go.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+LEVELS = {
+    "x86_64": {"v2": ["-march=x86-64-v2"], "v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mavx512vnni"]},
+    "aarch64": {"neon": ["-march=armv8.2-a"]},
+}
+NEEDED_SWIFT = (6, 3)
+ADVICE = "Install Swift 6.3 or newer from https://www.swift.org/install, or set SWIFT_EXEC to its `swift`."
+
+
+def swift() -> str:
+    """The Swift driver, or a one-line explanation of what is missing."""
+    named = os.environ.get("SWIFT_EXEC")
+    found = shutil.which(named or "swift")
+    if found is None:
+        raise SystemExit(f"error: spinetail needs the Swift compiler, and {named or 'swift'!r} was not found. {ADVICE}")
+    if Path(found).name == "swiftc":
+        found = str(Path(found).with_name("swift"))
+    try:
+        text = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as problem:
+        raise SystemExit(f"error: {found} --version failed ({problem}). {ADVICE}") from None
+    version = re.search(r"Swift version (\d+)\.(\d+)", text)
+    if version is None or tuple(map(int, version.groups())) < NEEDED_SWIFT:
+        line = text.splitlines()[0] if text else "nothing"
+        raise SystemExit(f"error: spinetail needs Swift 6.3 or newer, but {found} says {line!r}. {ADVICE}")
+    return found
+
+
+def machine_level(levels: dict[str, list[str]]) -> str:
+    """The best level that this machine runs."""
+    if "neon" in levels:
+        return "neon"
+    try:
+        flags = set(re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.M).group(1).split())
+    except (OSError, AttributeError):
+        return "v2"
+    if not {"avx2", "fma", "bmi1", "bmi2"} <= flags:
+        return "v2"
+    wide = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512_vnni"}
+    return "v4" if wide <= flags else "v3"
+
+
+def wanted_levels() -> dict[str, list[str]]:
+    known = LEVELS.get(platform.machine())
+    if known is None:
+        raise SystemExit(f"error: spinetail has no kernels for {platform.machine()!r} (it has {', '.join(LEVELS)}).")
+    wish = os.environ.get("SPINETAIL_CPU_LEVELS", "native")
+    names = list(known) if wish == "all" else [machine_level(known)] if wish == "native" else wish.split(",")
+    for name in names:
+        if name not in known:
+            raise SystemExit(f"error: SPINETAIL_CPU_LEVELS={wish!r}: no level {name!r} (expected {', '.join(known)}).")
+    return {name: known[name] for name in names}
+
+
+class SwiftBuildExt(build_ext):
+    """Adds `swift build` before the C compile of each level."""
+
+    def build_extension(self, ext: Extension) -> None:
+        import numpy
+
+        ext.include_dirs += [numpy.get_include(), str(ROOT / "Sources/CSpinetail/include")]
+        flags = getattr(ext, "level_flags", None)
+        if flags is not None:
+            ext.extra_objects = [str(self.swift_library(ext.name.rpartition("_")[2], flags))]
+        super().build_extension(ext)
+
+    def swift_library(self, level: str, flags: list[str]) -> Path:
+        scratch = Path(os.environ.get("SPINETAIL_BUILD_DIR", ROOT / "build")) / f"swift-{level}"
+        command = [swift(), "build", "-c", "release", "--product", "Spinetail", "--package-path", str(ROOT)]
+        command += ["--scratch-path", str(scratch)]
+        for flag in [*flags, "-fno-math-errno", "-ffp-contract=off"]:
+            command += ["-Xcc", flag]
+        environment = {**os.environ, "SPINETAIL_EMBEDDED": "1"}
+        environment.pop("SWIFT_EXEC", None)  # SwiftPM reads it too, and expects swiftc
+        print("spinetail:", " ".join(command), flush=True)
+        done = subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode:
+            raise SystemExit(f"{done.stdout}\nerror: swift build failed for CPU level {level}.")
+        return scratch / "release" / "libSpinetail.a"
+
+    def get_source_files(self) -> list[str]:
+        """What a source distribution must hold beyond the Python files."""
+        patterns = ("Package.swift", "Sources/**/*", "Tests/**/*")
+        return [str(p.relative_to(ROOT)) for g in patterns for p in sorted(ROOT.glob(g)) if p.is_file()]
+
+
+def extensions() -> list[Extension]:
+    folder = "Sources/PythonModule"
+    limited = {"py_limited_api": True, "define_macros": [("Py_LIMITED_API", "0x030B0000")]}
+    compile_args = ["-O2", "-g0", "-fvisibility=hidden", "-std=c11", "-Wall", "-Wextra", "-Wno-unknown-pragmas"]
+    result = [Extension("spinetail._cpu", [f"{folder}/cpu.c"], extra_compile_args=compile_args, **limited)]
+    depends = ["setup.py", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("Sources/**/*")) if p.is_file())]
+    for name, flags in wanted_levels().items():
+        macros = [*limited["define_macros"], ("SPINETAIL_LEVEL", name)]
+        macros.append(("NPY_TARGET_VERSION", "NPY_1_22_API_VERSION"))
+        ext = Extension(
+            f"spinetail._spinetail_{name}",
+            [f"{folder}/module.c"],
+            depends=depends,
+            define_macros=macros,
+            py_limited_api=True,
+            extra_compile_args=compile_args,
+            extra_link_args=[f"-Wl,--version-script={folder}/exports.map", "-Wl,--gc-sections", "-lm"],
+        )
+        ext.level_flags = flags
+        result.append(ext)
+    return result
+
+
+if sys.platform != "linux":
+    raise SystemExit(f"error: spinetail builds on Linux today, not on {sys.platform}.")
+setup(
+    ext_modules=extensions(),
+    cmdclass={"build_ext": SwiftBuildExt},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)
