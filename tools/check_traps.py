@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 
 # Functions of the Embedded Swift runtime that may stay in the link. The pool keeps a kernel's body as a function value
-# without a context, so these only ever see a null pointer and return at once; their trap guards against over-release.
-JUSTIFIED = {"swift_release", "swift_retain"}
+# without a context, so retain and release only ever see a null pointer and return at once; their trap guards against
+# over-release. The exception personality is named by unwind tables alone: nothing here throws.
+JUSTIFIED = {"swift_release", "swift_retain", "_swift_exceptionPersonality"}
 EXPORTED = re.compile(r"PyInit__\w+|spinetail_[gs]et_num_threads")
 LIBRARY = re.compile(r"@(GLIBC|GCC)_|^(Py|_Py)|^_ITM_|^__gmon_start__|^__cxa_finalize")
 
