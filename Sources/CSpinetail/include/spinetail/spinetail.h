@@ -10,5 +10,6 @@
 #include "spinetail/simd.h"
 
 #include "spinetail/activation.h"
+#include "spinetail/gemm.h"
 
 #endif

@@ -1,0 +1,138 @@
+import CSpinetail
+
+/// A matrix in memory: element (row, column) at base[row · rowStride + column · columnStride].
+struct Matrix<E: Real> {
+    var base: UnsafePointer<E>
+    var rowStride: Int
+    var columnStride: Int
+
+    @inline(__always) func advanced(rows: Int, columns: Int) -> Matrix<E> {
+        Matrix(
+            base: base + (rows &* rowStride &+ columns &* columnStride), rowStride: rowStride,
+            columnStride: columnStride)
+    }
+
+    @inline(__always) var transposed: Matrix<E> {
+        Matrix(base: base, rowStride: columnStride, columnStride: rowStride)
+    }
+}
+
+enum Packing<E: Real> {
+    /// Packs `rows` × `depth` of A into panels of Tile.rows, depth-major: element (row, k) of panel p at
+    /// [p · Tile.rows · depth + k · Tile.rows + row % Tile.rows]; missing rows of the last panel become zeros.
+    static func packRows(_ a: Matrix<E>, rows: Int, depth: Int, into out: UnsafeMutablePointer<E>) {
+        pack(a, count: rows, depth: depth, panel: Tile<E>.rows, into: out)
+    }
+
+    /// Packs `depth` × `columns` of B into panels of Tile.columns, likewise.
+    static func packColumns(_ b: Matrix<E>, depth: Int, columns: Int, into out: UnsafeMutablePointer<E>) {
+        pack(b.transposed, count: columns, depth: depth, panel: Tile<E>.columns, into: out)
+    }
+
+    /// Panels of `panel` rows of m, depth (m's columns) outermost within a panel.
+    private static func pack(
+        _ m: Matrix<E>, count: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>
+    ) {
+        var out = out
+        var first = 0
+        while first < count {
+            let valid = Swift.min(panel, count &- first)
+            let source = m.advanced(rows: first, columns: 0)
+            if m.rowStride == 1 {
+                packAlong(source, valid: valid, depth: depth, panel: panel, into: out)
+            } else if m.columnStride == 1 {
+                packAcross(source, valid: valid, depth: depth, panel: panel, into: out)
+            } else {
+                packAny(source, valid: valid, depth: depth, panel: panel, into: out)
+            }
+            out += panel &* depth
+            first &+= panel
+        }
+    }
+
+    /// Neighbours in the panel are neighbours in memory: copy vectors.
+    @inline(__always)
+    private static func packAlong(
+        _ m: Matrix<E>, valid: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>
+    ) {
+        let width = E.Lanes.width
+        var k = 0
+        var p = m.base
+        var q = out
+        while k < depth {
+            var i = 0
+            while i &+ width <= valid {
+                E.Lanes.load(p + i).store(q + i)
+                i &+= width
+            }
+            if i < valid {
+                E.Lanes.load(p + i, count: valid &- i, fill: 0).store(q + i, count: valid &- i)
+                i = valid
+            }
+            while i < panel {
+                q[i] = 0
+                i &+= 1
+            }
+            p += m.columnStride
+            q += panel
+            k &+= 1
+        }
+    }
+
+    /// Neighbours in depth are neighbours in memory: transpose, a few columns of depth at a time.
+    private static func packAcross(
+        _ m: Matrix<E>, valid: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>
+    ) {
+        var r = 0
+        while r < valid {
+            let p = m.base + r &* m.rowStride
+            let q = out + r
+            var k = 0
+            while k &+ 4 <= depth {
+                let a = p[k]
+                let b = p[k &+ 1]
+                let c = p[k &+ 2]
+                let d = p[k &+ 3]
+                q[k &* panel] = a
+                q[(k &+ 1) &* panel] = b
+                q[(k &+ 2) &* panel] = c
+                q[(k &+ 3) &* panel] = d
+                k &+= 4
+            }
+            while k < depth {
+                q[k &* panel] = p[k]
+                k &+= 1
+            }
+            r &+= 1
+        }
+        clear(from: valid, depth: depth, panel: panel, into: out)
+    }
+
+    private static func packAny(
+        _ m: Matrix<E>, valid: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>
+    ) {
+        var k = 0
+        while k < depth {
+            var r = 0
+            while r < valid {
+                out[k &* panel &+ r] = m.base[r &* m.rowStride &+ k &* m.columnStride]
+                r &+= 1
+            }
+            k &+= 1
+        }
+        clear(from: valid, depth: depth, panel: panel, into: out)
+    }
+
+    private static func clear(from valid: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>) {
+        if valid == panel { return }
+        var k = 0
+        while k < depth {
+            var r = valid
+            while r < panel {
+                out[k &* panel &+ r] = 0
+                r &+= 1
+            }
+            k &+= 1
+        }
+    }
+}
