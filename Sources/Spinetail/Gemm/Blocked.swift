@@ -3,9 +3,12 @@ import CSpinetail
 /// How a large product is cut. Sizes depend on the problem alone, so results do not depend on the number of threads.
 struct Blocking<E: Real> {
     static var depth: Int { 384 &* 4 / MemoryLayout<E>.size }
-    static var rows: Int { Tile<E>.rows &* (Tile<E>.isWide ? 12 : 20) }
+    static var rows: Int { Tile<E>.rows &* (Tile<E>.isWide ? 8 : 20) }
     static var columns: Int { 2048 }
-    static var columnsPerTask: Int { 512 }
+    /// Few blocks of rows leave threads idle, so then a task takes part of the columns only.
+    static func columnsPerTask(rowTasks: Int, columns: Int) -> Int {
+        rowTasks >= 8 ? columns : roundUp(pieces(columns, 4), 4 &* Tile<E>.columns)
+    }
 }
 
 /// C = epilogue(A · B), or += when `accumulate`. C's columns are contiguous; A and B may have any strides.
@@ -43,7 +46,7 @@ extension Product {
             var k = 0
             while k < depth {
                 let blockDepth = Swift.min(depthBlock, depth &- k)
-                let panels = pieces(blockColumns, Tile<E>.columns)
+                let panels = pieces(blockColumns, PackPanels<E>.columnsPerTask)
                 let packed = parallel(
                     panels, cost: blockColumns &* blockDepth / 4,
                     PackPanels(
@@ -57,10 +60,12 @@ extension Product {
                 part.depth = blockDepth
                 part.accumulate = accumulate || k > 0
                 part.epilogue = last ? epilogue.advanced(rows: 0, columns: column) : .nothing
+                let rowTasks = pieces(rows, rowBlock)
+                let columnsPerTask = Blocking<E>.columnsPerTask(rowTasks: rowTasks, columns: blockColumns)
                 let task = MultiplyBlocks(
                     product: part, packedB: packedB, packedA: packedA, aBytes: aBytes, rowBlock: rowBlock,
-                    rowTasks: pieces(rows, rowBlock))
-                let tasks = task.rowTasks &* pieces(blockColumns, Blocking<E>.columnsPerTask)
+                    rowTasks: rowTasks, columnsPerTask: columnsPerTask)
+                let tasks = rowTasks &* pieces(blockColumns, columnsPerTask)
                 let status = parallel(tasks, cost: rows &* blockColumns / 64 &* blockDepth, task)
                 if status != Status.ok { return status }
                 k &+= blockDepth
@@ -77,10 +82,12 @@ private struct PackPanels<E: Real>: ParallelTask {
     let columns: Int
     let out: UnsafeMutablePointer<E>
 
+    static var columnsPerTask: Int { 8 &* Tile<E>.columns }
+
     func run(_ index: Int, worker: Int) {
-        let first = index &* Tile<E>.columns
+        let first = index &* Self.columnsPerTask
         Packing<E>.packColumns(
-            b.advanced(rows: 0, columns: first), depth: depth, columns: Swift.min(Tile<E>.columns, columns &- first),
+            b.advanced(rows: 0, columns: first), depth: depth, columns: Swift.min(Self.columnsPerTask, columns &- first),
             into: out + first &* depth)
     }
 }
@@ -92,10 +99,11 @@ private struct MultiplyBlocks<E: Real>: ParallelTask {
     let aBytes: Int
     let rowBlock: Int
     let rowTasks: Int
+    let columnsPerTask: Int
 
     init(
         product: Product<E>, packedB: UnsafeMutablePointer<E>, packedA: UnsafeMutableRawPointer, aBytes: Int,
-        rowBlock: Int, rowTasks: Int
+        rowBlock: Int, rowTasks: Int, columnsPerTask: Int
     ) {
         self.product = product
         self.packedB = UnsafePointer(packedB)
@@ -103,13 +111,14 @@ private struct MultiplyBlocks<E: Real>: ParallelTask {
         self.aBytes = aBytes
         self.rowBlock = rowBlock
         self.rowTasks = rowTasks
+        self.columnsPerTask = columnsPerTask
     }
 
     func run(_ index: Int, worker: Int) {
         let row = remainder(index, by: rowTasks) &* rowBlock
-        let column = divide(index, by: rowTasks) &* Blocking<E>.columnsPerTask
+        let column = divide(index, by: rowTasks) &* columnsPerTask
         let rows = Swift.min(rowBlock, product.rows &- row)
-        let columns = Swift.min(Blocking<E>.columnsPerTask, product.columns &- column)
+        let columns = Swift.min(columnsPerTask, product.columns &- column)
         let panelA = (packedA + worker &* aBytes).assumingMemoryBound(to: E.self)
         Packing<E>.packRows(
             product.a.advanced(rows: row, columns: 0), rows: rows, depth: product.depth, into: panelA)

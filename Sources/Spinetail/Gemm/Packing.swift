@@ -33,48 +33,50 @@ enum Packing<E: Real> {
     private static func pack(
         _ m: Matrix<E>, count: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>
     ) {
-        var out = out
+        if m.rowStride == 1 { return packAlong(m, count: count, depth: depth, panel: panel, into: out) }
         var first = 0
         while first < count {
             let valid = Swift.min(panel, count &- first)
             let source = m.advanced(rows: first, columns: 0)
-            if m.rowStride == 1 {
-                packAlong(source, valid: valid, depth: depth, panel: panel, into: out)
-            } else if m.columnStride == 1 {
-                packAcross(source, valid: valid, depth: depth, panel: panel, into: out)
+            if m.columnStride == 1 {
+                packAcross(source, valid: valid, depth: depth, panel: panel, into: out + first &* depth)
             } else {
-                packAny(source, valid: valid, depth: depth, panel: panel, into: out)
+                packAny(source, valid: valid, depth: depth, panel: panel, into: out + first &* depth)
             }
-            out += panel &* depth
             first &+= panel
         }
     }
 
-    /// Neighbours in the panel are neighbours in memory: copy vectors.
-    @inline(__always)
+    /// Neighbours in the panel are neighbours in memory: copy vectors, one line of memory after the other, so that
+    /// reads run through all panels at once.
     private static func packAlong(
-        _ m: Matrix<E>, valid: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>
+        _ m: Matrix<E>, count: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>
     ) {
         let width = E.Lanes.width
         var k = 0
-        var p = m.base
-        var q = out
         while k < depth {
-            var i = 0
-            while i &+ width <= valid {
-                E.Lanes.load(p + i).store(q + i)
-                i &+= width
+            var p = m.base + k &* m.columnStride
+            var q = out + k &* panel
+            var left = count
+            while left > 0 {
+                let valid = Swift.min(panel, left)
+                var i = 0
+                while i &+ width <= valid {
+                    E.Lanes.load(p + i).store(q + i)
+                    i &+= width
+                }
+                if i < valid {
+                    E.Lanes.load(p + i, count: valid &- i, fill: 0).store(q + i, count: valid &- i)
+                    i = valid
+                }
+                while i < panel {
+                    q[i] = 0
+                    i &+= 1
+                }
+                p += panel
+                q += panel &* depth
+                left &-= panel
             }
-            if i < valid {
-                E.Lanes.load(p + i, count: valid &- i, fill: 0).store(q + i, count: valid &- i)
-                i = valid
-            }
-            while i < panel {
-                q[i] = 0
-                i &+= 1
-            }
-            p += m.columnStride
-            q += panel
             k &+= 1
         }
     }

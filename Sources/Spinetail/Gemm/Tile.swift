@@ -59,13 +59,20 @@ enum RegisterTile<E: Real, let rows: Int> {
         var left = InlineArray<rows, E.Lanes>(repeating: .zero)
         var right = InlineArray<rows, E.Lanes>(repeating: .zero)
         let width = E.Lanes.width
+        let half = rows >> 1
         var a = a
         var b = b
         var k = 0
         while k < depth {
             let b0 = E.Lanes.load(b)
             let b1 = E.Lanes.load(b + width)
-            for r in 0..<rows {
+            // Two short loops: LLVM unrolls each fully, and only then do the sums stay in registers.
+            for r in 0..<half {
+                let value = E.Lanes(repeating: a[r &* aRow])
+                left[unchecked: r] = E.Lanes.fma(value, b0, left[unchecked: r])
+                right[unchecked: r] = E.Lanes.fma(value, b1, right[unchecked: r])
+            }
+            for r in half..<rows {
                 let value = E.Lanes(repeating: a[r &* aRow])
                 left[unchecked: r] = E.Lanes.fma(value, b0, left[unchecked: r])
                 right[unchecked: r] = E.Lanes.fma(value, b1, right[unchecked: r])
