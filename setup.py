@@ -78,6 +78,8 @@ class SwiftBuildExt(build_ext):
         import numpy
 
         ext.include_dirs += [numpy.get_include(), str(ROOT / "Sources/CSpinetail/include")]
+        # The interpreter's own library paths have no place in an extension that other machines load.
+        self.compiler.linker_so = [flag for flag in self.compiler.linker_so if not flag.startswith("-Wl,-rpath")]
         flags = getattr(ext, "level_flags", None)
         if flags is not None:
             ext.extra_objects = [str(self.swift_library(ext.name.rpartition("_")[2], flags))]

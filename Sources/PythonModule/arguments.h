@@ -10,6 +10,12 @@
 #define NPY_NO_DEPRECATED_API NPY_1_7_API_VERSION
 #include <numpy/arrayobject.h>
 
+// The two things that NumPy 2's headers name and NumPy 1's do not.
+#if !defined(NPY_ABI_VERSION) || NPY_ABI_VERSION < 0x02000000
+#define PyDataType_ELSIZE(descriptor) ((npy_intp)(descriptor)->elsize)
+#define PyArray_ImportNumPyAPI() _import_array()
+#endif
+
 #include "spinetail/array.h"
 
 enum { MAX_SLOTS = 20, MAX_NUMBERS = 24 };
@@ -108,19 +114,23 @@ static int take_array(
 }
 
 static int take_list(const char *kernel, int position, PyObject *object, slot *s) {
-    if (!PyList_Check(object) && !PyTuple_Check(object)) {
+    bool is_list = PyList_Check(object);
+    if (!is_list && !PyTuple_Check(object)) {
         PyErr_Format(PyExc_TypeError, "[%s] argument %d: expected a list of arrays", kernel, position);
         return -1;
     }
-    bool is_list = PyList_Check(object);
-    Py_ssize_t count = is_list ? PyList_Size(object) : PyTuple_Size(object);
+    if (is_list) {  // another thread may change the list while the kernel runs: hold what is in it now
+        object = s->owned = PyList_AsTuple(object);
+        if (object == NULL) return -1;
+    }
+    Py_ssize_t count = PyTuple_Size(object);
     s->list = PyMem_Malloc((size_t)(count ? count : 1) * sizeof(spinetail_array));
     if (s->list == NULL) {
         PyErr_NoMemory();
         return -1;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *item = is_list ? PyList_GetItem(object, i) : PyTuple_GetItem(object, i);
+        PyObject *item = PyTuple_GetItem(object, i);
         // Lists hold what a step updates and its gradients: all must be behaved, and all are taken as they are.
         if (take_array(kernel, position, item, false, &s->list[i], NULL) < 0) return -1;
         if (is_list && !PyArray_ISWRITEABLE((PyArrayObject *)item)) {

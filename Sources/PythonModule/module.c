@@ -1,6 +1,10 @@
 // The Python extension: one function per row of kernels.inc. It converts arguments, releases the GIL around the work,
 // and turns a kernel's status into an exception. Nothing is computed here.
+#define _GNU_SOURCE 1
 #include "arguments.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "spinetail/spinetail.h"
 
@@ -69,8 +73,10 @@ static PyObject *run(const kernel *k, PyObject *const *arguments, Py_ssize_t cou
 /// The thread state of the call whose GIL is released, for the interrupt check; NULL while the GIL is held.
 static _Thread_local PyThreadState *released = NULL;
 
+/// Python runs signal handlers in the main thread alone. No other thread may take the GIL in the middle of a kernel:
+/// when the interpreter is shutting down that would end the thread, by unwinding through frames that cannot be unwound.
 static int32_t check_signals(void) {
-    if (released == NULL) return 0;
+    if (released == NULL || syscall(SYS_gettid) != getpid()) return 0;
     PyEval_RestoreThread(released);
     int pending = PyErr_CheckSignals();
     released = PyEval_SaveThread();
@@ -81,8 +87,9 @@ static void raise_status(const kernel *k, spinetail_status status) {
     static const char *const reasons[] = {"", "unsupported or mismatched dtype", "wrong rank", "mismatched shape",
         "unsupported memory layout", "parameter out of range", "index out of range"};
     int code = status & 255, argument = status >> 8 & 255;
+    if (PyErr_Occurred()) return;  // a signal handler raised: KeyboardInterrupt, as a rule
     if (code == SPINETAIL_INTERRUPTED) {
-        if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
+        PyErr_Format(PyExc_RuntimeError, "[%s] stopped: the process forked while the kernel ran", k->name);
         return;
     }
     if (code == SPINETAIL_NO_MEMORY) {
@@ -133,7 +140,7 @@ static PyObject *run(const kernel *k, PyObject *const *arguments, Py_ssize_t cou
         released = NULL;
         PyEval_RestoreThread(state);
     }
-    if (status == SPINETAIL_OK) {
+    if (status == SPINETAIL_OK && !(bytes >= GIL_BYTES && PyErr_Occurred())) {
         result = Py_None;
         Py_INCREF(result);
     } else {
@@ -158,7 +165,7 @@ static PyObject *set_num_threads(PyObject *module, PyObject *count) {
     (void)module;
     long value = PyLong_AsLong(count);
     if (value == -1 && PyErr_Occurred()) return NULL;
-    spinetail_set_num_threads((int32_t)(value > 1024 ? 1024 : value));
+    spinetail_set_num_threads((int32_t)(value > 1024 ? 1024 : value < 1 ? 1 : value));
     Py_RETURN_NONE;
 }
 
@@ -168,7 +175,12 @@ static PyObject *register_bfloat16(PyObject *module, PyObject *descriptor) {
         PyErr_SetString(PyExc_TypeError, "[register_bfloat16] expected a numpy.dtype");
         return NULL;
     }
-    bfloat16_number = ((PyArray_Descr *)descriptor)->type_num;
+    PyArray_Descr *described = (PyArray_Descr *)descriptor;
+    if (described->type_num < NPY_USERDEF || PyDataType_ELSIZE(described) != 2) {
+        PyErr_Format(PyExc_TypeError, "[register_bfloat16] expected ml_dtypes.bfloat16, got %S", descriptor);
+        return NULL;
+    }
+    bfloat16_number = described->type_num;
     Py_RETURN_NONE;
 }
 

@@ -2,55 +2,64 @@ import CSpinetail
 
 /// The process's worker threads. All fields are words that several threads touch, so it lives in calloc'ed memory and
 /// is reached by pointers; it is never freed.
+///
+/// Why no job is lost or freed too early (every access is sequentially consistent):
+/// - a worker adds itself to `inside` *before* it reads `job`; the caller clears `job` *before* it reads `inside`. So
+///   either the caller sees the worker and waits for it, or the worker sees no job.
+/// - a worker adds itself to `sleeping` *before* it looks at `generation` a last time, under the mutex; the caller moves
+///   `generation` *before* it reads `sleeping`, and signals under the mutex. So either the worker sees the new
+///   generation, or the caller sees the sleeper.
 struct Pool {
     var owned: Int64  // 1 while a caller's job runs: others (and nested calls) run serially
-    var generation: Int64  // counts jobs; workers wait for it to change
     var job: Int64  // address of the running job, 0 when there is none
     var inside: Int64  // workers that may be looking at the job
     var limit: Int64  // workers with a number below this take part
-    var started: Int64  // threads made so far, the caller not counted
+    var started: Int64  // threads made so far, the caller not counted; touched by the owner alone
     var sleeping: Int64
+    var gap: (Int64, Int64, Int64, Int64, Int64, Int64, Int64, Int64)  // `generation`, which all watch, has its own line
+    var generation: Int64  // counts jobs; workers wait for it to change
+    var otherGap: (Int64, Int64, Int64, Int64, Int64, Int64, Int64, Int64)
     var mutex: pthread_mutex_t
     var wake: pthread_cond_t
 }
 
 private let spinNanoseconds: Int64 = 50_000
-private let largestCount: Int32 = 256
 
-nonisolated(unsafe) private var pool: UnsafeMutablePointer<Pool>? = nil
+// Words that several threads touch: read and written by the atomics only.
+nonisolated(unsafe) private var poolAddress: Int64 = 0
 nonisolated(unsafe) private var poolLock: Int64 = 0
-nonisolated(unsafe) private var threadCount: Int32 = 0
+nonisolated(unsafe) private var forkHandled: Int64 = 0
+
+private func currentPool() -> UnsafeMutablePointer<Pool>? {
+    UnsafeMutablePointer(bitPattern: Int(truncatingIfNeeded: spinetail_atomic_load(&poolAddress)))
+}
 
 /// Makes the pool at first use; nil when memory is short, and then work stays in the calling thread.
 func sharedPool() -> UnsafeMutablePointer<Pool>? {
-    if let pool { return pool }
+    if let pool = currentPool() { return pool }
     while spinetail_try_lock(&poolLock) == 0 { sched_yield() }
-    if pool == nil, let memory = calloc(1, MemoryLayout<Pool>.stride) {
+    if currentPool() == nil, let memory = calloc(1, MemoryLayout<Pool>.stride) {
         let fresh = memory.bindMemory(to: Pool.self, capacity: 1)
         pthread_mutex_init(&fresh.pointee.mutex, nil)
         pthread_cond_init(&fresh.pointee.wake, nil)
         // The child of a fork has none of our threads: it forgets the pool and makes its own.
-        if !forkHandled {
-            forkHandled = true
+        if spinetail_atomic_exchange(&forkHandled, 1) == 0 {
             pthread_atfork(nil, nil) {
-                pool = nil
-                poolLock = 0
+                spinetail_atomic_store(&poolAddress, 0)
+                spinetail_atomic_store(&poolLock, 0)
             }
         }
-        pool = fresh
+        spinetail_atomic_store(&poolAddress, Int64(truncatingIfNeeded: Int(bitPattern: fresh)))
     }
     spinetail_atomic_store(&poolLock, 0)
-    return pool
+    return currentPool()
 }
 
-nonisolated(unsafe) private var forkHandled = false
-
 extension UnsafeMutablePointer where Pointee == Pool {
-    /// Runs a job with the workers' help. The caller holds `owned`.
-    func share(_ work: UnsafeMutablePointer<Job>) {
-        let threads = Swift.min(Int64(spinetail_get_num_threads()), work.pointee.count)
-        start(Int(truncatingIfNeeded: threads &- 1))
-        spinetail_atomic_store(&pointee.limit, threads)
+    /// Runs a job in at most `threads` threads, this one included. The caller holds `owned`.
+    func share(_ work: UnsafeMutablePointer<Job>, threads: Int) {
+        start(threads &- 1)
+        spinetail_atomic_store(&pointee.limit, Int64(truncatingIfNeeded: threads))
         spinetail_atomic_store(&pointee.job, Int64(truncatingIfNeeded: Int(bitPattern: work)))
         _ = spinetail_atomic_add(&pointee.generation, 1)
         if spinetail_atomic_load(&pointee.sleeping) > 0 {
@@ -63,6 +72,12 @@ extension UnsafeMutablePointer where Pointee == Pool {
         spinetail_atomic_store(&pointee.job, 0)
         var spins = 0
         while spinetail_atomic_load(&pointee.inside) > 0 {
+            // A signal handler that ran in our interrupt check may have forked. This is then the child: the helpers,
+            // and what they were working on, stayed in the parent.
+            if currentPool() != self {
+                spinetail_atomic_store(&work.pointee.stopped, 1)
+                return
+            }
             spinetail_pause()
             spins &+= 1
             if spins > 2000 { sched_yield() }
@@ -76,18 +91,16 @@ extension UnsafeMutablePointer where Pointee == Pool {
             guard let memory = malloc(MemoryLayout<Worker>.stride) else { return }
             let worker = memory.bindMemory(to: Worker.self, capacity: 1)
             worker.initialize(to: Worker(pool: self, number: number))
-            var thread = pthread_t()
-            if pthread_create(&thread, nil, { $0.map(workerMain) ?? nil }, memory) != 0 {
+            if spinetail_start_thread({ $0.map(workerMain) ?? nil }, memory) != 0 {
                 free(memory)
                 return
             }
-            pthread_detach(thread)
             pointee.started = Int64(truncatingIfNeeded: number)
         }
     }
 }
 
-struct Worker {
+private struct Worker {
     let pool: UnsafeMutablePointer<Pool>
     let number: Int
 }
@@ -96,7 +109,6 @@ struct Worker {
 private func workerMain(_ memory: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
     let worker = memory.load(as: Worker.self)
     free(memory)
-    spinetail_block_signals()
     let pool = worker.pool
     var seen: Int64 = 0
     while true {
@@ -107,6 +119,7 @@ private func workerMain(_ memory: UnsafeMutableRawPointer) -> UnsafeMutableRawPo
         if Int64(truncatingIfNeeded: worker.number) < spinetail_atomic_load(&pool.pointee.limit),
             let job = UnsafeMutablePointer<Job>(bitPattern: Int(truncatingIfNeeded: address))
         {
+            spinetail_set_float_control(job.pointee.floatControl)
             job.runAll(worker: worker.number, polls: false)
         }
         _ = spinetail_atomic_add(&pool.pointee.inside, -1)
@@ -125,21 +138,29 @@ private func waitForJob(_ pool: UnsafeMutablePointer<Pool>, after seen: Int64) {
     }
     pthread_mutex_lock(&pool.pointee.mutex)
     _ = spinetail_atomic_add(&pool.pointee.sleeping, 1)
-    while spinetail_atomic_load(&pool.pointee.generation) == seen { pthread_cond_wait(&pool.pointee.wake, &pool.pointee.mutex) }
+    while spinetail_atomic_load(&pool.pointee.generation) == seen {
+        pthread_cond_wait(&pool.pointee.wake, &pool.pointee.mutex)
+    }
     _ = spinetail_atomic_add(&pool.pointee.sleeping, -1)
     pthread_mutex_unlock(&pool.pointee.mutex)
 }
 
+// MARK: - How many threads
+
+private let largestCount: Int64 = 256
+nonisolated(unsafe) private var threadCount: Int64 = 0
+
 @c @implementation
 public func spinetail_get_num_threads() -> Int32 {
-    if threadCount == 0 {
-        let online = sysconf(Int32(_SC_NPROCESSORS_ONLN))
-        threadCount = Int32(truncatingIfNeeded: Swift.max(1, Swift.min(online, Int(largestCount))))
-    }
-    return threadCount
+    let count = spinetail_atomic_load(&threadCount)
+    if count > 0 { return Int32(truncatingIfNeeded: count) }
+    let fresh = Swift.max(1, Swift.min(spinetail_processors(), largestCount))
+    // Somebody may have set it meanwhile: theirs stays.
+    _ = spinetail_atomic_replace(&threadCount, 0, fresh)
+    return Int32(truncatingIfNeeded: spinetail_atomic_load(&threadCount))
 }
 
 @c @implementation
 public func spinetail_set_num_threads(_ count: Int32) {
-    threadCount = Swift.max(1, Swift.min(count, largestCount))
+    spinetail_atomic_store(&threadCount, Swift.max(1, Swift.min(Int64(count), largestCount)))
 }

@@ -1,35 +1,41 @@
 import CSpinetail
 
 /// Work that can be cut: `run` is called once for each index, by any thread, in any order.
-/// `worker` (0 ..< threads) tells which thread runs it, for scratch that each thread has to itself.
+/// `worker` (0 ..< workers) tells which thread runs it, for scratch that each thread has to itself.
 protocol ParallelTask {
     func run(_ index: Int, worker: Int)
 }
 
-/// How many workers a call may see, so how much per-worker scratch to take.
+/// How many workers a call started now would see. A kernel with scratch for each worker asks once, sizes its scratch
+/// by the answer, and hands the same number to `parallel`: another thread may raise the count in between.
 @inline(__always) func workerLimit() -> Int { Int(truncatingIfNeeded: spinetail_get_num_threads()) }
 
 /// Runs task.run(0), …, task.run(count - 1). The cut into `count` pieces must depend on the problem alone, never on the
-/// number of threads. `cost` is roughly the nanoseconds of all the work: small work stays in this thread.
+/// number of threads. `cost` is roughly the nanoseconds of all the work: small work stays in this thread. A task that
+/// uses its `worker` number passes the `workers` that its scratch was made for.
 /// Returns Status.ok or Status.interrupted.
-func parallel<Task: ParallelTask>(_ count: Int, cost: Int, _ task: borrowing Task) -> Int32 {
+func parallel<Task: ParallelTask>(
+    _ count: Int, cost: Int, workers: Int = workerLimit(), _ task: borrowing Task
+) -> Int32 {
     if count <= 0 { return Status.ok }
     return withUnsafePointer(to: task) { context in
         var job = Job(
             body: { context, index, worker in
                 context.assumingMemoryBound(to: Task.self).pointee.run(index, worker: worker)
             },
-            context: UnsafeRawPointer(context), count: Int64(truncatingIfNeeded: count))
+            context: UnsafeRawPointer(context), count: Int64(truncatingIfNeeded: count),
+            floatControl: spinetail_float_control())
         return withUnsafeMutablePointer(to: &job) { job in
-            if count > 1 && cost > parallelThreshold && spinetail_get_num_threads() > 1, let pool = sharedPool(),
+            let threads = Swift.min(workers, count)
+            if threads > 1 && cost > parallelThreshold, let pool = sharedPool(),
                 spinetail_try_lock(&pool.pointee.owned) != 0
             {
-                pool.share(job)
+                pool.share(job, threads: threads)
                 spinetail_atomic_store(&pool.pointee.owned, 0)
             } else {
                 job.runAll(worker: 0, polls: count > 1)
             }
-            return job.pointee.stopped == 0 ? Status.ok : Status.interrupted
+            return spinetail_atomic_load(&job.pointee.stopped) == 0 ? Status.ok : Status.interrupted
         }
     }
 }
@@ -42,6 +48,7 @@ struct Job {
     var body: (UnsafeRawPointer, Int, Int) -> Void
     var context: UnsafeRawPointer
     var count: Int64
+    var floatControl: UInt64
     var next: Int64 = 0
     var stopped: Int64 = 0
 }
@@ -65,6 +72,7 @@ extension UnsafeMutablePointer where Pointee == Job {
     }
 }
 
+/// Set once, when the library is loaded, before any kernel runs.
 nonisolated(unsafe) var interruptCheck: spinetail_interrupt_check? = nil
 
 @c @implementation

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +34,12 @@ static inline __attribute__((always_inline)) int64_t spinetail_atomic_exchange(i
     return __atomic_exchange_n(p, value, __ATOMIC_SEQ_CST);
 }
 
+/// Stores `value` if the word still is `expected`; says whether it did.
+static inline __attribute__((always_inline)) int spinetail_atomic_replace(
+    int64_t *p, int64_t expected, int64_t value) {
+    return __atomic_compare_exchange_n(p, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
 /// Tells the core that this is a spin loop.
 static inline __attribute__((always_inline)) void spinetail_pause(void) {
 #if defined(__x86_64__)
@@ -51,15 +58,56 @@ static inline int64_t spinetail_now(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/// Blocks every asynchronous signal in this thread: signals belong to the program's own threads.
-static inline void spinetail_block_signals(void) {
-    sigset_t set;
-    sigfillset(&set);
-    sigdelset(&set, SIGSEGV);
-    sigdelset(&set, SIGBUS);
-    sigdelset(&set, SIGILL);
-    sigdelset(&set, SIGFPE);
-    pthread_sigmask(SIG_SETMASK, &set, NULL);
+/// Starts a detached thread that no asynchronous signal is delivered to: signals belong to the program's own threads,
+/// so they are blocked here and inherited, and there is no moment at which the new thread could receive one.
+static inline int spinetail_start_thread(void *_Nullable (*_Nonnull body)(void *_Nullable), void *argument) {
+    static const int synchronous[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT};
+    sigset_t blocked, before;
+    pthread_t thread;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++) sigdelset(&blocked, synchronous[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    int failure = pthread_create(&thread, NULL, body, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure == 0) pthread_detach(thread);
+    return failure;
+}
+
+/// The floating-point control word: rounding mode and flushing of subnormals. Helpers compute under their caller's, so
+/// that a result does not depend on which thread made it.
+static inline __attribute__((always_inline)) uint64_t spinetail_float_control(void) {
+#if defined(__x86_64__)
+    return __builtin_ia32_stmxcsr() & ~(uint64_t)0x3f;  // without the sticky exception flags
+#elif defined(__aarch64__)
+    uint64_t word;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(word));
+    return word;
+#else
+    return 0;
+#endif
+}
+
+static inline __attribute__((always_inline)) void spinetail_set_float_control(uint64_t word) {
+#if defined(__x86_64__)
+    __builtin_ia32_ldmxcsr((unsigned)word);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(word));
+#else
+    (void)word;
+#endif
+}
+
+/// Processors that this process may run on.
+static inline int64_t spinetail_processors(void) {
+#if defined(__linux__)
+    uint64_t mask[128] = {0};
+    int64_t count = 0;
+    if (syscall(SYS_sched_getaffinity, 0, sizeof mask, mask) > 0) {
+        for (size_t i = 0; i < sizeof mask / sizeof *mask; i++) count += __builtin_popcountll(mask[i]);
+        return count;
+    }
+#endif
+    return sysconf(_SC_NPROCESSORS_ONLN);
 }
 
 static inline int spinetail_try_lock(int64_t *p) { return __atomic_exchange_n(p, 1, __ATOMIC_SEQ_CST) == 0; }
