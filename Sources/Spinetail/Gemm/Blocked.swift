@@ -66,7 +66,7 @@ extension Product {
                     product: part, packedB: packedB, packedA: packedA, aBytes: aBytes, rowBlock: rowBlock,
                     rowTasks: rowTasks, columnsPerTask: columnsPerTask)
                 let tasks = rowTasks &* pieces(blockColumns, columnsPerTask)
-                let status = parallel(tasks, cost: rows &* blockColumns / 64 &* blockDepth, task)
+                let status = parallel(tasks, cost: rows &* blockColumns / 64 &* blockDepth, workers: workers, task)
                 if status != Status.ok { return status }
                 k &+= blockDepth
             }
