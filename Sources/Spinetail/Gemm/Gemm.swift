@@ -57,16 +57,80 @@ private func matmul<E: Real>(
         a: Matrix(base: UnsafePointer(aBase), rowStride: a.stride(-2, of: E.self), columnStride: a.stride(-1, of: E.self)),
         b: Matrix(base: UnsafePointer(bBase), rowStride: b.stride(-2, of: E.self), columnStride: b.stride(-1, of: E.self)),
         c: c, cRow: output.stride(-2, of: E.self), accumulate: false, epilogue: epilogue)
+    product.canonicalize()
+    if batches == 1 { return product.run() }
+    return runBatches(product, batches, output, a, b)
+}
+
+extension Product {
+    /// Axes of extent 1 have meaningless strides; the fast ways look for stride 1.
+    mutating func canonicalize() {
+        if depth == 0 { b.columnStride = 1 }
+        if a.columnStride != 1 && depth == 1 { a.columnStride = 1 }
+        if b.columnStride != 1 && columns == 1 { b.columnStride = 1 }
+        if b.rowStride != 1 && depth == 1 && b.columnStride != 1 { b.rowStride = 1 }
+    }
+
+    /// The whole product, with all threads.
+    func run() -> Int32 {
+        if prefersDots { return runDots() }
+        if prefersDirect { return runDirect() }
+        return runBlocked()
+    }
+}
+
+/// Many small products: a thread takes whole ones. Large ones follow each other, each with all threads.
+private func runBatches<E: Real>(
+    _ product: Product<E>, _ batches: Int, _ output: Descriptor, _ a: Descriptor, _ b: Descriptor
+) -> Int32 {
+    let volume = product.rows &* product.columns &* product.depth
+    let task = Batches(product: product, output: output, a: a, b: b, group: Swift.max(1, divide(262_144, by: volume)))
+    if volume < 2_000_000 && (product.prefersDots || product.prefersDirect) {
+        return parallel(pieces(batches, task.group), cost: batches &* volume / 32, task)
+    }
     var batch = 0
     while batch < batches {
-        product.c = c + offset(output, batch, of: output, E.self)
-        product.a.base = UnsafePointer(aBase) + offset(a, batch, of: output, E.self)
-        product.b.base = UnsafePointer(bBase) + offset(b, batch, of: output, E.self)
-        let status = product.runBlocked()
+        let status = task.product(batch).run()
         if status != Status.ok { return status }
         batch &+= 1
     }
     return Status.ok
+}
+
+private struct Batches<E: Real>: ParallelTask {
+    let product: Product<E>
+    let output: Descriptor
+    let a: Descriptor
+    let b: Descriptor
+    let group: Int
+
+    func product(_ batch: Int) -> Product<E> {
+        var one = product
+        one.c = product.c + offset(output, batch, of: output, E.self)
+        one.a.base = product.a.base + offset(a, batch, of: output, E.self)
+        one.b.base = product.b.base + offset(b, batch, of: output, E.self)
+        return one
+    }
+
+    func run(_ index: Int, worker: Int) {
+        var batch = index &* group
+        var all = 1
+        var axis = 0
+        while axis < output.rank &- 2 {
+            all = all &* output.extent(axis)
+            axis &+= 1
+        }
+        let end = Swift.min(all, batch &+ group)
+        while batch < end {
+            let one = product(batch)
+            if one.prefersDots {
+                one.dots(rows: 0, to: one.rows, columns: 0, to: one.columns)
+            } else {
+                one.direct(from: 0, to: one.columns)
+            }
+            batch &+= 1
+        }
+    }
 }
 
 /// Elements from an operand's start to its matrix for one batch of the output; axes of extent 1 are broadcast.

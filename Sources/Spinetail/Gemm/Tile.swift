@@ -48,13 +48,14 @@ struct Epilogue<E: Real> {
     }
 }
 
-/// The tile for a fixed number of rows, so that all sums have a register of their own.
+/// The tile for a fixed number of rows, so that all sums have a register of their own. A may have any strides here;
+/// where B's rows end at `validColumns` in memory, `paddedB: false` keeps reads inside them.
 enum RegisterTile<E: Real, let rows: Int> {
     @inline(__always)
     static func multiply(
         depth: Int, a: UnsafePointer<E>, aRow: Int, aDepth: Int, b: UnsafePointer<E>, bDepth: Int,
         c: UnsafeMutablePointer<E>, cRow: Int, validRows: Int, validColumns: Int, accumulate: Bool,
-        epilogue: Epilogue<E>
+        epilogue: Epilogue<E>, paddedB: Bool = true
     ) {
         var left = InlineArray<rows, E.Lanes>(repeating: .zero)
         var right = InlineArray<rows, E.Lanes>(repeating: .zero)
@@ -64,8 +65,8 @@ enum RegisterTile<E: Real, let rows: Int> {
         var b = b
         var k = 0
         while k < depth {
-            let b0 = E.Lanes.load(b)
-            let b1 = E.Lanes.load(b + width)
+            let b0 = paddedB ? E.Lanes.load(b) : loadUpTo(b, validColumns)
+            let b1 = paddedB ? E.Lanes.load(b + width) : loadUpTo(b + width, validColumns &- width)
             // Two short loops: LLVM unrolls each fully, and only then do the sums stay in registers.
             for r in 0..<half {
                 let value = E.Lanes(repeating: a[r &* aRow])
@@ -145,7 +146,8 @@ enum RegisterTile<E: Real, let rows: Int> {
     }
 
     @inline(__always) private static func loadUpTo(_ p: UnsafePointer<E>, _ count: Int) -> E.Lanes {
-        count >= E.Lanes.width ? E.Lanes.load(p) : E.Lanes.load(p, count: count, fill: 0)
+        if count >= E.Lanes.width { return E.Lanes.load(p) }
+        return count > 0 ? E.Lanes.load(p, count: count, fill: 0) : .zero
     }
 
     @inline(__always) private static func storeUpTo(_ x: E.Lanes, _ p: UnsafeMutablePointer<E>, _ count: Int) {
