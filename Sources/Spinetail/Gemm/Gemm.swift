@@ -26,7 +26,7 @@ public func spinetail_matmul(
     }
     if a.dtype != output.dtype { return Status.dtype(2) }
     if b.dtype != output.dtype { return Status.dtype(3) }
-    if columns > 1 && output.byteStride(-1) != output.itemSize { return Status.layout(1) }
+    if !output.hasUnitColumns { return Status.layout(1) }
     if output.holds(Float.self) { return matmul(Float.self, output, a, b, bias, relu: relu != 0) }
     if output.holds(Double.self) { return matmul(Double.self, output, a, b, bias, relu: relu != 0) }
     return Status.dtype(1)
@@ -73,6 +73,12 @@ extension Product {
 
     /// The whole product, with all threads.
     func run() -> Int32 {
+        var product = self
+        product.canonicalize()
+        return product.runCanonical()
+    }
+
+    private func runCanonical() -> Int32 {
         if prefersDots { return runDots() }
         if prefersDirect { return runDirect() }
         return runBlocked()

@@ -16,6 +16,17 @@ spinetail_status spinetail_matmul(
     const spinetail_array *output, const spinetail_array *a, const spinetail_array *b,
     const spinetail_array *_Nullable bias, int64_t relu);
 
+/// output[n, o] = f(input[n, i] · weight[o, i] + bias[o]).
+spinetail_status spinetail_linear_forward(
+    const spinetail_array *output, const spinetail_array *input, const spinetail_array *weight,
+    const spinetail_array *_Nullable bias, int64_t relu);
+
+/// dinput = doutput · weight, dweight = doutputᵀ · input, dbias = the sum of doutput's rows; NULL ones are skipped.
+spinetail_status spinetail_linear_backward(
+    const spinetail_array *_Nullable dinput, const spinetail_array *_Nullable dweight,
+    const spinetail_array *_Nullable dbias, const spinetail_array *doutput, const spinetail_array *input,
+    const spinetail_array *weight);
+
 #if defined(__clang__)
 #pragma clang assume_nonnull end
 #endif

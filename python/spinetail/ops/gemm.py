@@ -1,0 +1,130 @@
+"""Matrix products and linear layers on ndarrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._native import kernels
+
+_FLOATS = ("f", "d")
+
+
+def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a · b with NumPy's rules for vectors and leading axes."""
+    if a.ndim == 2 and b.ndim == 2:
+        return _product(a, b, (a.shape[0], b.shape[1]))
+    if a.ndim == 0 or b.ndim == 0:
+        raise ValueError(f"[matmul] operands need at least 1 dimension, got {a.ndim} and {b.ndim}")
+    left, right = a, b
+    if a.ndim == 1:
+        left = a[None, :]
+    if b.ndim == 1:
+        right = b[:, None]
+    try:
+        batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    except ValueError:
+        raise ValueError(f"[matmul] leading axes of {a.shape} and {b.shape} do not broadcast") from None
+    rank = len(batch) + 2
+    left = left.reshape((1,) * (rank - left.ndim) + left.shape)
+    right = right.reshape((1,) * (rank - right.ndim) + right.shape)
+    if rank > 3 and left.shape[:-2] == right.shape[:-2] and left.flags.c_contiguous and right.flags.c_contiguous:
+        left, right = left.reshape(-1, *left.shape[-2:]), right.reshape(-1, *right.shape[-2:])
+    out = _product(left, right, (*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1]))
+    shape = (*batch, *(() if a.ndim == 1 else (a.shape[-2],)), *(() if b.ndim == 1 else (b.shape[-1],)))
+    return out.reshape(shape)
+
+
+def _product(a: np.ndarray, b: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    dtype = a.dtype
+    if dtype.char not in _FLOATS or dtype != b.dtype:
+        return _other_dtypes("matmul", matmul, np.matmul, a, b)
+    out = np.empty(shape, dtype.type)
+    try:
+        kernels.matmul(out, a, b, None, 0)
+    except (TypeError, ValueError):
+        if a.shape[-1] != b.shape[-2]:
+            raise ValueError(
+                f"[matmul] inner dimensions differ: {a.shape} · {b.shape} (expected {a.shape[-1]} == {b.shape[-2]})"
+            ) from None
+        raise
+    return out
+
+
+def _other_dtypes(name, function, numpys, a, b, *rest):
+    """float16 and bfloat16 are computed in float32; integers are NumPy's own; anything mixed is refused."""
+    for array in (a, b):
+        if isinstance(array, np.ma.MaskedArray) or array.dtype.kind in "OcSUmM":
+            raise TypeError(f"[{name}] expected numeric arrays, got {type(array).__name__} of dtype {array.dtype}")
+    if a.dtype != b.dtype:
+        raise TypeError(f"[{name}] expected operands of one dtype, got {a.dtype} and {b.dtype}")
+    if a.dtype.kind in "biu":
+        return numpys(a, b)
+    if a.dtype == np.float16 or a.dtype.name == "bfloat16":
+        wide = [None if r is None or not isinstance(r, np.ndarray) else r.astype(np.float32) for r in rest]
+        return function(a.astype(np.float32), b.astype(np.float32), *wide).astype(a.dtype)
+    raise TypeError(f"[{name}] unsupported dtype {a.dtype}")
+
+
+def linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, relu: bool = False) -> np.ndarray:
+    """input[..., i] · weight[o, i]ᵀ + bias[o], and max(0, ·) of it when `relu`."""
+    rows = input if input.ndim == 2 else _rows("linear", input)
+    dtype = input.dtype
+    if dtype.char not in _FLOATS:
+        _explain_linear(input, weight, bias)
+        return linear(*(a if a is None else a.astype(np.float32) for a in (input, weight, bias)), relu).astype(dtype)
+    try:
+        out = np.empty((rows.shape[0], weight.shape[0]), dtype.type)
+        kernels.linear_forward(out, rows, weight, bias, relu)
+    except (TypeError, ValueError, IndexError, AttributeError):
+        _explain_linear(input, weight, bias)
+        if bias is not None and not bias.flags.c_contiguous:
+            return linear(input, weight, np.ascontiguousarray(bias), relu)
+        raise
+    return out if rows is input else out.reshape(*input.shape[:-1], weight.shape[0])
+
+
+def linear_backward(
+    grad_output: np.ndarray, input: np.ndarray, weight: np.ndarray, needs: tuple[bool, bool, bool] = (True, True, True)
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Gradients of `linear` to input, weight and bias; those not needed are None."""
+    dtype = input.dtype
+    if dtype.char not in _FLOATS:
+        wide = linear_backward(*(a.astype(np.float32) for a in (grad_output, input, weight)), needs)
+        return tuple(g if g is None else g.astype(dtype) for g in wide)
+    flat = input.ndim == 2
+    rows = input if flat else _rows("linear_backward", input)
+    grads = grad_output if flat else _rows("linear_backward", grad_output)
+    dinput = np.empty(rows.shape, dtype.type) if needs[0] else None
+    dweight = np.empty(weight.shape, dtype.type) if needs[1] else None
+    dbias = np.empty(weight.shape[0], dtype.type) if needs[2] else None
+    kernels.linear_backward(dinput, dweight, dbias, grads, rows, weight)
+    return (dinput if flat or dinput is None else dinput.reshape(input.shape)), dweight, dbias
+
+
+def _rows(name: str, array: np.ndarray) -> np.ndarray:
+    if array.ndim == 0:
+        raise ValueError(f"[{name}] input needs at least 1 dimension, got a scalar")
+    return array.reshape(-1, array.shape[-1]) if array.size else array.reshape(
+        int(np.prod(array.shape[:-1])), array.shape[-1]
+    )
+
+
+def _explain_linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> None:
+    """Raises what is wrong with the arguments of `linear`, if anything is."""
+    for name, array in (("input", input), ("weight", weight), ("bias", bias)):
+        if array is None and name == "bias":
+            continue
+        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+            raise TypeError(f"[linear] {name} must be a numpy.ndarray, got {type(array).__name__}")
+        if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+            raise TypeError(f"[linear] {name} must be floating point, got dtype {array.dtype}")
+        if array.dtype != input.dtype:
+            raise TypeError(f"[linear] expected one dtype, got input {input.dtype} and {name} {array.dtype}")
+    if weight.ndim != 2:
+        raise ValueError(f"[linear] weight must have shape (out_features, in_features), got {weight.shape}")
+    if input.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"[linear] input has {input.shape[-1]} features, but weight {weight.shape} expects {weight.shape[1]}"
+        )
+    if bias is not None and bias.shape != (weight.shape[0],):
+        raise ValueError(f"[linear] bias must have shape ({weight.shape[0]},), got {bias.shape}")
