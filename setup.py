@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -74,6 +75,16 @@ def wanted_levels() -> dict[str, list[str]]:
 class SwiftBuildExt(build_ext):
     """Adds `swift build` before the C compile of each level."""
 
+    def run(self) -> None:
+        swift()  # before any work: what is missing is said at once
+        self.parallel = None  # the levels compile one C file into one folder, in turn
+        super().run()
+        # Objects of earlier builds, of other levels or interpreters, hold older kernels: none may be loaded or shipped.
+        for output in map(Path, self.get_outputs()):
+            for other in output.parent.glob("_*.so"):
+                if str(other) not in self.get_outputs():
+                    other.unlink()
+
     def build_extension(self, ext: Extension) -> None:
         import numpy
 
@@ -99,29 +110,35 @@ class SwiftBuildExt(build_ext):
             raise SystemExit(f"{done.stdout}\nerror: swift build failed for CPU level {level}.")
         return scratch / "release" / "libSpinetail.a"
 
-    def get_source_files(self) -> list[str]:
-        """What a source distribution must hold beyond the Python files."""
-        patterns = ("Package.swift", "Sources/**/*", "Tests/**/*")
-        return [str(p.relative_to(ROOT)) for g in patterns for p in sorted(ROOT.glob(g)) if p.is_file()]
+
+def stable_abi() -> bool:
+    """Whether one binary serves every CPython from 3.11 on. NumPy 1 and free-threaded Pythons do not allow it."""
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return False
+    try:
+        import numpy
+    except ModuleNotFoundError:  # only asked for metadata
+        return True
+    return int(numpy.__version__.split(".")[0]) >= 2
 
 
 def extensions() -> list[Extension]:
     folder = "Sources/PythonModule"
-    limited = {"py_limited_api": True, "define_macros": [("Py_LIMITED_API", "0x030B0000")]}
+    limited = stable_abi()
+    macros = [("Py_LIMITED_API", "0x030B0000")] if limited else []
     compile_args = ["-O2", "-g0", "-fvisibility=hidden", "-std=c11", "-Wall", "-Wextra", "-Wno-unknown-pragmas"]
-    result = [Extension("spinetail._cpu", [f"{folder}/cpu.c"], extra_compile_args=compile_args, **limited)]
-    depends = ["setup.py", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("Sources/**/*")) if p.is_file())]
+    common = {"extra_compile_args": compile_args, "py_limited_api": limited}
+    result = [Extension("spinetail._cpu", [f"{folder}/cpu.c"], define_macros=macros, **common)]
+    sources = [p for p in sorted(ROOT.glob("Sources/**/*")) if p.is_file()]
+    depends = ["setup.py", "Package.swift", *(str(p.relative_to(ROOT)) for p in sources)]
     for name, flags in wanted_levels().items():
-        macros = [*limited["define_macros"], ("SPINETAIL_LEVEL", name)]
-        macros.append(("NPY_TARGET_VERSION", "NPY_1_22_API_VERSION"))
         ext = Extension(
             f"spinetail._spinetail_{name}",
             [f"{folder}/module.c"],
             depends=depends,
-            define_macros=macros,
-            py_limited_api=True,
-            extra_compile_args=compile_args,
+            define_macros=[*macros, ("SPINETAIL_LEVEL", name), ("NPY_TARGET_VERSION", "NPY_1_22_API_VERSION")],
             extra_link_args=[f"-Wl,--version-script={folder}/exports.map", "-Wl,--gc-sections", "-lm"],
+            **common,
         )
         ext.level_flags = flags
         result.append(ext)
@@ -133,5 +150,5 @@ if sys.platform != "linux":
 setup(
     ext_modules=extensions(),
     cmdclass={"build_ext": SwiftBuildExt},
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if stable_abi() else {},
 )

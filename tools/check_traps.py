@@ -1,7 +1,7 @@
 """The trap gate: a Swift trap would kill the interpreter, so none may be reachable from our functions.
 
-Disassembles the linked extensions and fails when a function of ours holds a trap instruction, when anything beyond libc,
-libm and Python is undefined, or when a symbol is exported that should not be.
+Disassembles the linked extensions and fails when a function of ours holds a trap instruction, when anything beyond
+libc, libm and Python is undefined, or when a symbol is exported that should not be.
 
     python tools/check_traps.py [extension.so ...]        (default: those beside python/spinetail)
 """
