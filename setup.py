@@ -137,7 +137,7 @@ def extensions() -> list[Extension]:
             [f"{folder}/module.c"],
             depends=depends,
             define_macros=[*macros, ("SPINETAIL_LEVEL", name), ("NPY_TARGET_VERSION", "NPY_1_22_API_VERSION")],
-            extra_link_args=[f"-Wl,--version-script={folder}/exports.map", "-Wl,--gc-sections", "-lm"],
+            extra_link_args=[f"-Wl,--version-script={folder}/exports.map", "-Wl,--gc-sections", "-Wl,--strip-debug", "-lm"],
             **common,
         )
         ext.level_flags = flags
