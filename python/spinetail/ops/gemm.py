@@ -29,7 +29,9 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     right = right.reshape((1,) * (rank - right.ndim) + right.shape)
     if rank > 3 and left.shape[:-2] == right.shape[:-2] and left.flags.c_contiguous and right.flags.c_contiguous:
         left, right = left.reshape(-1, *left.shape[-2:]), right.reshape(-1, *right.shape[-2:])
-    out = _product(left, right, (*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1]))
+    out = _product(
+        left, right, (*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1])
+    )
     shape = (*batch, *(() if a.ndim == 1 else (a.shape[-2],)), *(() if b.ndim == 1 else (b.shape[-1],)))
     return out.reshape(shape)
 
@@ -104,8 +106,10 @@ def linear_backward(
 def _rows(name: str, array: np.ndarray) -> np.ndarray:
     if array.ndim == 0:
         raise ValueError(f"[{name}] input needs at least 1 dimension, got a scalar")
-    return array.reshape(-1, array.shape[-1]) if array.size else array.reshape(
-        int(np.prod(array.shape[:-1])), array.shape[-1]
+    return (
+        array.reshape(-1, array.shape[-1])
+        if array.size
+        else array.reshape(int(np.prod(array.shape[:-1])), array.shape[-1])
     )
 
 

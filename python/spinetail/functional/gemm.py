@@ -1,0 +1,118 @@
+"""Matrix products and linear layers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..autograd.tape import enabled, like, ndarray, record, unbroadcast, wrap
+from ..autograd.tensor import Tensor
+from ..ops import gemm as ops
+
+__all__ = ["linear", "matmul"]
+
+
+def linear(input, weight, bias=None):
+    r"""A linear layer: y = x · Wᵀ + b.
+
+    Shapes: input (*, i) with any number of leading axes, or (i,); weight (o, i); bias (o,); result (*, o).
+    i is the number of input features, o of output features.
+    dtypes: float32 or float64, all the same; sums are made in that dtype. float16 and bfloat16 are computed in float32.
+    Error: at most i·eps·Σ|x·w| for each element.
+
+    Raises: TypeError for mixed or other dtypes, ValueError for shapes that do not fit.
+
+    Source: torch.nn.functional.linear.
+
+    >>> import numpy as np, spinetail.functional.gemm as F
+    >>> F.linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([0.5, 0.0]))
+    array([[11.5, 17. ]])
+    """
+    if not isinstance(input, Tensor):
+        if not isinstance(weight, Tensor) and not isinstance(bias, Tensor):
+            return ops.linear(input, weight, bias)
+        input = _lift(input)
+    if not isinstance(weight, Tensor):
+        weight = _lift(weight)
+    if bias is None:
+        b = None
+        needs_bias = False
+    else:
+        if not isinstance(bias, Tensor):
+            bias = _lift(bias)
+        b = bias._array
+        needs_bias = bias._requires_grad
+    x = input._array
+    w = weight._array
+    y = ops.linear(x, w, b)
+    needs = (input._requires_grad, weight._requires_grad, needs_bias)
+    if needs == (False, False, False) or not enabled():
+        return wrap(y)
+
+    def backward(grad):
+        if type(grad) is ndarray:
+            return ops.linear_backward(grad, x, w, needs)
+        rows = grad.reshape(-1, grad.shape[-1])
+        return (
+            matmul(grad, weight) if needs[0] else None,
+            matmul(rows.t(), input.reshape(-1, x.shape[-1])) if needs[1] else None,
+            rows.sum(0) if needs[2] else None,
+        )
+
+    return record(y, (input, weight, bias), backward, (input, weight), "linear", twice=True)
+
+
+def matmul(input, other):
+    r"""The matrix product of two tensors.
+
+    Equation: c[..., m, n] = Σ_k a[..., m, k] · b[..., k, n]. Leading axes broadcast; a vector on the left is a row, on
+    the right a column, and its axis is dropped from the result; two vectors give their inner product.
+    Shapes: input (*, m, k) or (k,); other (*, k, n) or (k,); result (*, m, n) less the dropped axes.
+    dtypes: both the same; float32 and float64 are summed in that dtype, float16 and bfloat16 in float32.
+    Error: at most k·eps·Σ|a·b| for each element.
+
+    Raises: TypeError for mixed or unsupported dtypes, ValueError for scalars and shapes that do not fit.
+
+    Source: torch.matmul.
+
+    >>> import numpy as np, spinetail.functional.gemm as F
+    >>> F.matmul(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 1.0]))
+    array([3., 7.])
+    """
+    if not isinstance(input, Tensor):
+        if not isinstance(other, Tensor):
+            return ops.matmul(input, other)
+        input = _lift(input)
+    if not isinstance(other, Tensor):
+        other = _lift(other)
+    x, y = input._array, other._array
+    out = ops.matmul(x, y)
+    if not (input._requires_grad or other._requires_grad) or not enabled():
+        return wrap(out)
+
+    def backward(grad):
+        left, right = _matmul_grads(grad, like(grad, input), like(grad, other))
+        return (
+            unbroadcast(left(), x.shape) if input._requires_grad else None,
+            unbroadcast(right(), y.shape) if other._requires_grad else None,
+        )
+
+    return record(out, (input, other), backward, (input, other), "matmul", twice=True)
+
+
+def _matmul_grads(grad, a, b):
+    """Functions that give the gradients to a and b before their leading axes are summed; arrays or tensors."""
+    product = ops.matmul if type(grad) is ndarray else matmul
+    if a.ndim == 1 and b.ndim == 1:
+        return lambda: grad * b, lambda: grad * a
+    if b.ndim == 1:
+        return lambda: grad[..., None] * b, lambda: product(a.swapaxes(-1, -2), grad[..., None])[..., 0]
+    if a.ndim == 1:
+        return lambda: product(b, grad[..., None])[..., 0], lambda: a[:, None] * grad[..., None, :]
+    return lambda: product(grad, b.swapaxes(-1, -2)), lambda: product(a.swapaxes(-1, -2), grad)
+
+
+def _lift(value) -> Tensor:
+    """An array beside a tensor, as a tensor."""
+    if isinstance(value, ndarray) and not isinstance(value, np.ma.MaskedArray):
+        return wrap(value)
+    raise TypeError(f"[linear] expected a Tensor or an ndarray, got {type(value).__name__}")

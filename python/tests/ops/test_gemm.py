@@ -1,0 +1,196 @@
+"""Matrix products against float64 references: every layout, tail and edge, within n·eps·Σ|a·b|."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from spinetail._native import kernels
+from spinetail.ops import gemm
+
+DTYPES = [np.float32, np.float64]
+# Tails and edges of the register tile (14 × 32, 6 × 16, 6 × 8), of the inner products (4 × 4) and of packing.
+ROWS = [0, 1, 2, 3, 5, 8, 13, 14, 15, 33]
+COLUMNS = [0, 1, 3, 4, 5, 16, 31, 32, 33, 70]
+DEPTHS = [0, 1, 2, 15, 16, 17, 65]
+LARGE = [(200, 300, 400), (97, 513, 500), (14, 2100, 33), (1, 700, 900), (6, 300, 1000), (150, 10, 128)]
+
+
+def assert_close(result, a, b, bias=None, relu=False):
+    wide = a.astype(np.float64) @ b.astype(np.float64)
+    bound = np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)
+    if bias is not None:
+        wide = wide + bias
+        bound = bound + np.abs(bias)
+    if relu:
+        wide = np.maximum(wide, 0)
+    assert result.shape == wide.shape
+    assert result.dtype == a.dtype
+    limit = (a.shape[-1] + 1) * np.finfo(a.dtype).eps * bound
+    assert np.all(np.abs(result - wide) <= limit)
+
+
+def laid_out(rng, rows, columns, dtype, layout):
+    """A matrix of the shape in one of several memory layouts."""
+    if layout == "C":
+        return rng.standard_normal((rows, columns)).astype(dtype)
+    if layout == "F":
+        return rng.standard_normal((columns, rows)).astype(dtype).T
+    if layout == "stepped":
+        return rng.standard_normal((2 * rows, 3 * columns)).astype(dtype)[::2, ::3]
+    if layout == "reversed":
+        return rng.standard_normal((rows, columns)).astype(dtype)[::-1, ::-1]
+    if layout == "broadcast":
+        return np.broadcast_to(rng.standard_normal(columns).astype(dtype), (rows, columns))
+    if layout == "swapped":
+        values = rng.standard_normal((rows, columns)).astype(dtype)
+        return values.astype(values.dtype.newbyteorder())
+    raw = np.empty(rows * columns * np.dtype(dtype).itemsize + 1, np.uint8)[1:]
+    array = raw.view(dtype).reshape(rows, columns) if rows * columns else np.empty((rows, columns), dtype)
+    array[...] = rng.standard_normal((rows, columns))
+    return array
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layouts", ["CC", "CF", "FC", "FF"])
+def test_every_tail(dtype, layouts):
+    rng = np.random.default_rng(1)
+    for m, n, k in itertools.product(ROWS, COLUMNS, DEPTHS):
+        a, b = laid_out(rng, m, k, dtype, layouts[0]), laid_out(rng, k, n, dtype, layouts[1])
+        assert_close(gemm.matmul(a, b), a, b)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layouts", ["CC", "CF", "FC", "FF"])
+def test_large(dtype, layouts):
+    rng = np.random.default_rng(2)
+    for m, n, k in LARGE:
+        a, b = laid_out(rng, m, k, dtype, layouts[0]), laid_out(rng, k, n, dtype, layouts[1])
+        assert_close(gemm.matmul(a, b), a, b)
+
+
+@pytest.mark.parametrize("layout", ["stepped", "reversed", "broadcast", "misaligned", "swapped"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_odd_layouts(layout, dtype):
+    rng = np.random.default_rng(3)
+    for m, n, k in [(3, 5, 7), (20, 40, 30), (120, 130, 140)]:
+        a, b = laid_out(rng, m, k, dtype, layout), laid_out(rng, k, n, dtype, layout)
+        native = (a.astype(dtype), b.astype(dtype))
+        result = gemm.matmul(a, b)
+        assert_close(result, *native)
+        assert np.array_equal(result, gemm.matmul(*map(np.ascontiguousarray, native))) or layout == "broadcast"
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)), ((5, 1, 2, 3), (4, 3, 2)),
+        ((0, 3), (3, 2)), ((2, 0), (0, 2)), ((4, 0, 3), (4, 3, 2)), ((6, 70, 80), (6, 80, 90)), ((2, 3, 4), (4,)),
+        ((4,), (2, 4, 3)), ((3, 1, 50, 60), (1, 2, 60, 70)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_leading_axes(shapes, dtype):
+    rng = np.random.default_rng(4)
+    a, b = (rng.standard_normal(s).astype(dtype) for s in shapes)
+    assert_close(gemm.matmul(a, b), a, b)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("relu", [False, True])
+def test_linear(dtype, relu):
+    rng = np.random.default_rng(5)
+    for rows, outputs, inputs in [
+        (1, 50, 100),
+        (64, 10, 128),
+        (33, 200, 300),
+        (0, 4, 5),
+        (3, 0, 5),
+        (3, 4, 0),
+        (130, 65, 97),
+    ]:
+        x, w, b = (rng.standard_normal(s).astype(dtype) for s in ((rows, inputs), (outputs, inputs), (outputs,)))
+        assert_close(gemm.linear(x, w, b, relu), x, w.T, b, relu)
+        assert_close(gemm.linear(x, w, None, relu), x, w.T, None, relu)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("leading", [(), (1,), (7,), (2, 3), (0,), (300,)])
+def test_linear_backward(dtype, leading):
+    rng = np.random.default_rng(6)
+    x, w = rng.standard_normal((*leading, 40)).astype(dtype), rng.standard_normal((30, 40)).astype(dtype)
+    grad = rng.standard_normal((*leading, 30)).astype(dtype)
+    dx, dw, db = gemm.linear_backward(grad, x, w)
+    assert_close(dx, grad, w)
+    flat = grad.reshape(-1, 30)
+    assert_close(dw, flat.T, x.reshape(-1, 40))
+    assert_close(db, flat.T, np.ones((len(flat), 1), dtype)[:, 0])
+    assert gemm.linear_backward(grad, x, w, (False, False, False)) == (None, None, None)
+
+
+def test_float32_sums_of_many_rows_stay_accurate():
+    grad = np.full((200_000, 3), 0.1, np.float32)
+    _, _, db = gemm.linear_backward(grad, np.ones((200_000, 1), np.float32), np.ones((3, 1), np.float32))
+    assert np.allclose(db, np.float64(np.float32(0.1)) * 200_000, rtol=1e-6)
+
+
+def test_nan_and_infinity_propagate():
+    a = np.array([[np.nan, 1.0], [np.inf, 1.0], [0.0, 0.0]])
+    result = gemm.linear(a, np.array([[1.0, 1.0], [0.0, 1.0]]), None, True)
+    assert np.isnan(result[0]).all() and result[1, 0] == np.inf and np.isnan(result[1, 1]) and (result[2] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(257, 300, 700), (1, 3000, 500), (64, 64, 64), (24, 900, 900)])
+def test_same_bits_for_any_number_of_threads(shape):
+    m, n, k = shape
+    rng = np.random.default_rng(7)
+    a, b = rng.standard_normal((m, k)).astype(np.float32), rng.standard_normal((k, n)).astype(np.float32)
+    before = kernels.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 3, 8):
+            kernels.set_num_threads(threads)
+            results.append((gemm.matmul(a, b), gemm.matmul(a, np.asfortranarray(b))))
+    finally:
+        kernels.set_num_threads(before)
+    for direct, transposed in results[1:]:
+        assert np.array_equal(direct, results[0][0]) and np.array_equal(transposed, results[0][1])
+
+
+def test_half_precision_is_computed_in_float32():
+    rng = np.random.default_rng(8)
+    a, b = rng.standard_normal((5, 300)).astype(np.float16), rng.standard_normal((300, 4)).astype(np.float16)
+    assert np.array_equal(gemm.matmul(a, b), (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16))
+    assert gemm.linear(a, b.T.copy()).dtype == np.float16
+
+
+def test_integers_are_exact():
+    a = np.arange(6).reshape(2, 3)
+    assert np.array_equal(gemm.matmul(a, a.T), a @ a.T)
+
+
+X = np.ones((2, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: gemm.matmul(X, X), ValueError, r"\[matmul\] inner dimensions differ: \(2, 3\) · \(2, 3\)"),
+        (lambda: gemm.matmul(X, X.T.astype(np.float64)), TypeError, "one dtype, got float32 and float64"),
+        (lambda: gemm.matmul(X, X.T.astype(complex)), TypeError, "complex"),
+        (lambda: gemm.matmul(X, X.T.astype(object)), TypeError, "object"),
+        (lambda: gemm.matmul(np.ma.masked_array(X), X.T), TypeError, "masked"),
+        (lambda: gemm.matmul(X, np.float32(1).reshape(())), ValueError, "at least 1 dimension"),
+        (lambda: gemm.matmul(np.ones((2, 1, 3)), np.ones((3, 3, 1))), ValueError, "do not broadcast"),
+        (lambda: gemm.linear(X, np.ones((4, 5), np.float32)), ValueError, "input has 3 features, but weight"),
+        (lambda: gemm.linear(X, X.astype(np.float64)), TypeError, "one dtype"),
+        (lambda: gemm.linear(X, X, np.ones(3, np.float32)), ValueError, r"bias must have shape \(2,\)"),
+        (lambda: gemm.linear(X.astype(int), X), TypeError, "floating point"),
+        (lambda: gemm.linear(X, None), TypeError, "weight must be a numpy.ndarray"),
+        (lambda: gemm.linear(X, X[0]), ValueError, "out_features"),
+    ],
+)
+def test_bad_input(call, error, text):
+    with pytest.raises(error, match=text):
+        call()
