@@ -80,6 +80,7 @@ extension Product {
 
     private func runCanonical() -> Int32 {
         if prefersDots { return runDots() }
+        if prefersGemv { return runGemv() }
         if prefersDirect { return runDirect() }
         return runBlocked()
     }

@@ -81,34 +81,33 @@ enum Packing<E: Real> {
         }
     }
 
-    /// Neighbours in depth are neighbours in memory: transpose, a few columns of depth at a time.
+    /// Neighbours in depth are neighbours in memory: transpose block by block. A block is as wide as a vector, so its
+    /// stores may run past the panel's rows into what the next step of depth writes (or the slack behind the last panel,
+    /// see `slack`): blocks are therefore done from the last rows to the first.
     private static func packAcross(
         _ m: Matrix<E>, valid: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>
     ) {
-        var r = 0
-        while r < valid {
-            let p = m.base + r &* m.rowStride
-            let q = out + r
-            var k = 0
-            while k &+ 4 <= depth {
-                let a = p[k]
-                let b = p[k &+ 1]
-                let c = p[k &+ 2]
-                let d = p[k &+ 3]
-                q[k &* panel] = a
-                q[(k &+ 1) &* panel] = b
-                q[(k &+ 2) &* panel] = c
-                q[(k &+ 3) &* panel] = d
-                k &+= 4
+        let width = E.Lanes.width
+        var k = 0
+        while k &+ width <= depth {
+            var first = roundUp(panel, width) &- width
+            while first >= 0 {
+                let rows = Swift.max(0, valid &- first)
+                E.Lanes.transpose(
+                    m.base + (Swift.min(first, valid &- 1) &* m.rowStride &+ k), stride: m.rowStride, valid: rows,
+                    into: out + (k &* panel &+ first), outStride: panel)
+                first &-= width
             }
-            while k < depth {
-                q[k &* panel] = p[k]
-                k &+= 1
-            }
-            r &+= 1
+            k &+= width
         }
-        clear(from: valid, depth: depth, panel: panel, into: out)
+        if k < depth {
+            packAny(
+                m.advanced(rows: 0, columns: k), valid: valid, depth: depth &- k, panel: panel, into: out + k &* panel)
+        }
     }
+
+    /// Elements behind the last packed panel that may be written.
+    static var slack: Int { E.Lanes.width }
 
     private static func packAny(
         _ m: Matrix<E>, valid: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>

@@ -37,6 +37,10 @@ protocol Lanes {
     static func load(_ p: UnsafePointer<Scalar>, count: Int, fill: Scalar) -> Self
     func store(_ p: UnsafeMutablePointer<Scalar>, count: Int)
 
+    /// out[k · outStride + i] = p[i · stride + k] for a block of width × width, zeros where i >= valid.
+    static func transpose(
+        _ p: UnsafePointer<Scalar>, stride: Int, valid: Int, into out: UnsafeMutablePointer<Scalar>, outStride: Int)
+
     func sum() -> Scalar
     func largest() -> Scalar
     func smallest() -> Scalar
@@ -75,6 +79,11 @@ extension FloatLanes: Lanes {
     @inline(__always) func store(_ p: UnsafeMutablePointer<Float>, count: Int) {
         spinetail_store_part_f32(p, self, Int64(truncatingIfNeeded: count))
     }
+    @inline(__always) static func transpose(
+        _ p: UnsafePointer<Float>, stride: Int, valid: Int, into out: UnsafeMutablePointer<Float>, outStride: Int
+    ) {
+        spinetail_transpose_f32(p, stride, Int64(truncatingIfNeeded: valid), out, outStride)
+    }
     @inline(__always) func sum() -> Float { spinetail_sum_f32(self) }
     @inline(__always) func largest() -> Float { spinetail_largest_f32(self) }
     @inline(__always) func smallest() -> Float { spinetail_smallest_f32(self) }
@@ -105,6 +114,11 @@ extension DoubleLanes: Lanes {
     }
     @inline(__always) func store(_ p: UnsafeMutablePointer<Double>, count: Int) {
         spinetail_store_part_f64(p, self, Int64(truncatingIfNeeded: count))
+    }
+    @inline(__always) static func transpose(
+        _ p: UnsafePointer<Double>, stride: Int, valid: Int, into out: UnsafeMutablePointer<Double>, outStride: Int
+    ) {
+        spinetail_transpose_f64(p, stride, Int64(truncatingIfNeeded: valid), out, outStride)
     }
     @inline(__always) func sum() -> Double { spinetail_sum_f64(self) }
     @inline(__always) func largest() -> Double { spinetail_largest_f64(self) }

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from spinetail._native import kernels
 from spinetail.ops import gemm
 

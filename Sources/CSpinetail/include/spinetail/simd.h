@@ -5,6 +5,7 @@
 
 #if defined(__clang__)
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 

@@ -105,6 +105,41 @@ SPINETAIL_INLINE float spinetail_sum_f32(spinetail_f32 a) {
 SPINETAIL_INLINE float spinetail_largest_f32(spinetail_f32 a) { return __builtin_reduce_max(a); }
 SPINETAIL_INLINE float spinetail_smallest_f32(spinetail_f32 a) { return __builtin_reduce_min(a); }
 
+#if SPINETAIL_VECTOR_BYTES == 64
+#define SPINETAIL_ZIP_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SPINETAIL_ZIP_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif SPINETAIL_VECTOR_BYTES == 32
+#define SPINETAIL_ZIP_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define SPINETAIL_ZIP_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define SPINETAIL_ZIP_LOW 0, 4, 1, 5
+#define SPINETAIL_ZIP_HIGH 2, 6, 3, 7
+#endif
+
+/// Transposes a block of width × width: out[k · out_stride + i] = in[i · in_stride + k], zeros where i >= valid. Perfect
+/// shuffles, log2(width) times.
+SPINETAIL_INLINE void spinetail_transpose_f32(
+    const float *in, ptrdiff_t in_stride, int64_t valid, float *out, ptrdiff_t out_stride) {
+    enum { width = SPINETAIL_VECTOR_BYTES / 4 };
+    spinetail_f32 a[width], b[width];
+#pragma unroll
+    for (int i = 0; i < width; i++) a[i] = i < valid ? spinetail_load_f32(in + i * in_stride) : (spinetail_f32)0;
+#pragma unroll
+    for (int stage = 1; stage < width; stage *= 2) {
+#pragma unroll
+        for (int i = 0; i < width / 2; i++) {
+            b[2 * i] = __builtin_shufflevector(a[i], a[i + width / 2], SPINETAIL_ZIP_LOW);
+            b[2 * i + 1] = __builtin_shufflevector(a[i], a[i + width / 2], SPINETAIL_ZIP_HIGH);
+        }
+#pragma unroll
+        for (int i = 0; i < width; i++) a[i] = b[i];
+    }
+#pragma unroll
+    for (int i = 0; i < width; i++) spinetail_store_f32(out + i * out_stride, a[i]);
+}
+
+#undef SPINETAIL_ZIP_LOW
+#undef SPINETAIL_ZIP_HIGH
 #undef SPINETAIL_INLINE
 #pragma clang assume_nonnull end
 

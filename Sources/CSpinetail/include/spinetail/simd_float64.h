@@ -104,6 +104,41 @@ SPINETAIL_INLINE double spinetail_sum_f64(spinetail_f64 a) {
 SPINETAIL_INLINE double spinetail_largest_f64(spinetail_f64 a) { return __builtin_reduce_max(a); }
 SPINETAIL_INLINE double spinetail_smallest_f64(spinetail_f64 a) { return __builtin_reduce_min(a); }
 
+#if SPINETAIL_VECTOR_BYTES == 64
+#define SPINETAIL_ZIP_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define SPINETAIL_ZIP_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#elif SPINETAIL_VECTOR_BYTES == 32
+#define SPINETAIL_ZIP_LOW 0, 4, 1, 5
+#define SPINETAIL_ZIP_HIGH 2, 6, 3, 7
+#else
+#define SPINETAIL_ZIP_LOW 0, 2
+#define SPINETAIL_ZIP_HIGH 1, 3
+#endif
+
+/// Transposes a block of width × width: out[k · out_stride + i] = in[i · in_stride + k], zeros where i >= valid. Perfect
+/// shuffles, log2(width) times.
+SPINETAIL_INLINE void spinetail_transpose_f64(
+    const double *in, ptrdiff_t in_stride, int64_t valid, double *out, ptrdiff_t out_stride) {
+    enum { width = SPINETAIL_VECTOR_BYTES / 8 };
+    spinetail_f64 a[width], b[width];
+#pragma unroll
+    for (int i = 0; i < width; i++) a[i] = i < valid ? spinetail_load_f64(in + i * in_stride) : (spinetail_f64)0;
+#pragma unroll
+    for (int stage = 1; stage < width; stage *= 2) {
+#pragma unroll
+        for (int i = 0; i < width / 2; i++) {
+            b[2 * i] = __builtin_shufflevector(a[i], a[i + width / 2], SPINETAIL_ZIP_LOW);
+            b[2 * i + 1] = __builtin_shufflevector(a[i], a[i + width / 2], SPINETAIL_ZIP_HIGH);
+        }
+#pragma unroll
+        for (int i = 0; i < width; i++) a[i] = b[i];
+    }
+#pragma unroll
+    for (int i = 0; i < width; i++) spinetail_store_f64(out + i * out_stride, a[i]);
+}
+
+#undef SPINETAIL_ZIP_LOW
+#undef SPINETAIL_ZIP_HIGH
 #undef SPINETAIL_INLINE
 #pragma clang assume_nonnull end
 
