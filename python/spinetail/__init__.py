@@ -1,1 +1,75 @@
 """Spinetail: train, prune, quantise, distil and measure models on ordinary CPUs."""
+
+from __future__ import annotations
+
+from importlib import import_module as _import
+
+from . import autograd, dtypes
+from .autograd import (
+    Tensor,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .autograd.printing import set_printoptions
+from .devices import device
+from .dtypes import *
+from .functional import conversion as _conversion
+from .functional.arithmetic import *
+from .functional.comparison import *
+from .functional.creation import *
+from .functional.indexing import *
+from .functional.joining import *
+from .functional.pointwise import *
+from .functional.random import *
+from .functional.reduction import *
+from .functional.shape import *
+
+__version__ = "0.1.0"
+
+from math import e, inf, nan, pi
+
+newaxis = None
+
+#: Submodules that are imported on first use, and names that come from them.
+_MODULES = frozenset(
+    "accelerator amp backends cli compress cuda data evaluate functional io linalg models mps nn ops optim parallel "
+    "search utils xpu".split()
+)
+_NAMES = {
+    "compile": "compiling",
+    "compiler": "compiling",
+    "get_num_threads": "config",
+    "set_num_threads": "config",
+    "load": "io",
+    "load_into": "io",
+    "save": "io",
+    "show_config": "config",
+    "autocast": "amp",
+}
+
+
+def __getattr__(name: str):
+    if name in _MODULES:
+        try:
+            return _import("." + name, __name__)
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    elif name in _NAMES:
+        value = getattr(_import("." + _NAMES[name], __name__), name)
+        globals()[name] = value
+        return value
+    if name.startswith("_"):
+        raise AttributeError(f"module 'spinetail' has no attribute {name!r}")
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, __dir__(), 1, 0.5)
+    raise AttributeError(f"spinetail has no {name!r}" + (f"; the nearest thing is {near[0]!r}" if near else ""))
+
+
+def __dir__() -> list[str]:
+    return sorted({*(n for n in globals() if not n.startswith("_")), *_MODULES, *_NAMES, "__version__"})

@@ -1,0 +1,62 @@
+"""Tensors, the tape, and what is built on it."""
+
+from __future__ import annotations
+
+from .engine import grad
+from .hooks import RemovableHandle
+from .mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from .tape import Node, like, record, record_many, unbroadcast, view, wrap
+from .tensor import Tensor, make, method
+
+__all__ = [
+    "Node",
+    "RemovableHandle",
+    "Tensor",
+    "backward",
+    "enable_grad",
+    "grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "like",
+    "make",
+    "method",
+    "no_grad",
+    "record",
+    "record_many",
+    "set_grad_enabled",
+    "unbroadcast",
+    "view",
+    "wrap",
+]
+
+
+def backward(
+    tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None
+) -> None:
+    """Add the gradients of `tensors` to `.grad` of the leaves they depend on (or of `inputs` only).
+
+    >>> import spinetail as st
+    >>> w = st.ones(2, requires_grad=True)
+    >>> st.autograd.backward([(w * 2).sum(), w * 3], [None, st.ones(2)])
+    >>> w.grad
+    tensor([5., 5.])
+    """
+    outputs = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    given = grad_tensors if grad_tensors is not None else grad_variables
+    gradients = (given,) if given is None or isinstance(given, Tensor) else tuple(given)
+    if given is None:
+        gradients = (None,) * len(outputs)
+    if len(gradients) != len(outputs):
+        raise RuntimeError(f"[backward] got {len(outputs)} tensors and {len(gradients)} gradients")
+    engine.backward(outputs, gradients, retain_graph, create_graph, inputs)
+
+
+from . import engine  # noqa: E402

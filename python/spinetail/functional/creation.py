@@ -1,0 +1,347 @@
+"""Creation: new tensors from values, shapes and ranges."""
+
+from __future__ import annotations
+
+import builtins
+
+import numpy as np
+
+from .. import dtypes
+from ..autograd.tape import enabled, record, wrap
+from ..autograd.tensor import Tensor, method
+from ..devices import device as Device
+from .door import checked
+
+__all__ = [
+    "arange",
+    "as_tensor",
+    "asarray",
+    "clone",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_dlpack",
+    "from_numpy",
+    "frombuffer",
+    "full",
+    "full_like",
+    "linspace",
+    "logspace",
+    "ones",
+    "ones_like",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
+
+def _dtype(dtype) -> np.dtype:
+    return (dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)).numpy
+
+
+def _shape(name: str, size: tuple) -> tuple:
+    if (
+        len(size) == 1
+        and not isinstance(size[0], (int, np.integer))
+        and not (isinstance(size[0], Tensor) and size[0].ndim == 0)
+    ):
+        size = size[0]
+    shape = tuple([int(s) for s in size])
+    for extent in shape:
+        if extent < 0:
+            raise ValueError(f"[{name}] trying to create a tensor with negative dimension {extent}: {list(shape)}")
+    return shape
+
+
+def _finish(array: np.ndarray, requires_grad: bool, device) -> Tensor:
+    if device is not None:
+        Device(device)
+    result = wrap(array)
+    if requires_grad:
+        result.requires_grad = True
+    return result
+
+
+def _array(data, dtype) -> np.ndarray:
+    """The values as an array of its own dtype by PyTorch's rules; it may share memory with `data`."""
+    if isinstance(data, Tensor):
+        array = data._array
+    elif isinstance(data, (np.ndarray, np.generic)):
+        array = checked(np.asarray(data))
+    else:
+        if isinstance(data, (list, tuple)) and data and isinstance(data[0], (Tensor, list, tuple)):
+            data = _plain(data)
+        try:
+            array = np.array(data)
+        except ValueError as error:
+            raise ValueError(f"[tensor] the nested sequence is ragged: {error}") from None
+        if array.dtype.kind == "O" and hasattr(data, "__array__"):
+            array = np.asarray(data.__array__())
+        array = checked(array)
+        if array.dtype == np.float64 and not _holds_arrays(data):
+            array = array.astype(dtypes.get_default_dtype().numpy)  # Python floats
+    if dtype is None:
+        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    target = dtypes.as_dtype(dtype).numpy
+    with np.errstate(all="ignore"):
+        return array.astype(target, copy=False)
+
+
+def _plain(data):
+    """Tensors inside nested lists as numbers or arrays."""
+    return [x._array if isinstance(x, Tensor) else _plain(x) if isinstance(x, (list, tuple)) else x for x in data]
+
+
+def _holds_arrays(data) -> bool:
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__")
+
+
+def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False) -> Tensor:
+    """A new tensor with a copy of `data`: numbers, nested lists, an array or a tensor.
+
+    Python floats become the default dtype, Python integers int64; arrays keep their dtype.
+    Raises: ValueError for ragged lists; TypeError for values that are not numbers.
+
+    >>> import spinetail as st
+    >>> st.tensor([[1.0, 2.0], [3.0, 4.0]])
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    return _finish(np.array(_array(data, dtype), order="C"), requires_grad, device)
+
+
+def as_tensor(data, dtype=None, device=None) -> Tensor:
+    """A tensor of `data` that shares memory with an array of the right dtype; a tensor comes back as it is.
+
+    >>> import numpy as np, spinetail as st
+    >>> a = np.zeros(2, np.float32)
+    >>> t = st.as_tensor(a); a[0] = 1; t
+    tensor([1., 0.])
+    """
+    if isinstance(data, Tensor):
+        return data if dtype is None and device is None else data.to(dtype=dtype, device=device)
+    return _finish(_array(data, dtype), False, device)
+
+
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> Tensor:
+    """A tensor of `obj` that shares its memory unless `copy` or another dtype forbids it."""
+    array = _array(obj, dtype)
+    return _finish(array.copy() if copy else array, requires_grad, device)
+
+
+def from_numpy(ndarray: np.ndarray) -> Tensor:
+    """A tensor that shares the array's memory.
+
+    Raises: TypeError for anything but an ndarray of a supported dtype.
+
+    >>> import numpy as np, spinetail as st
+    >>> st.from_numpy(np.arange(3))
+    tensor([0, 1, 2])
+    """
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"[from_numpy] expected np.ndarray (got {builtins.type(ndarray).__name__})")
+    array = checked(ndarray)
+    dtypes.of(array.dtype)
+    if not array.dtype.isnative:
+        raise ValueError("[from_numpy] the array's byte order is not this machine's; convert it first")
+    return wrap(array)
+
+
+def from_dlpack(ext_tensor) -> Tensor:
+    """A tensor over the memory of any CPU array with `__dlpack__`: PyTorch's, JAX's, MLX's."""
+    if isinstance(ext_tensor, Tensor):
+        return ext_tensor.detach()
+    return wrap(checked(np.from_dlpack(ext_tensor)))
+
+
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False) -> Tensor:
+    """A one-dimensional tensor over the memory of a buffer."""
+    return _finish(np.frombuffer(buffer, _dtype(dtype), count, offset), requires_grad, None)
+
+
+def zeros(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, **size_) -> Tensor:
+    """A tensor of zeros.
+
+    >>> import spinetail as st
+    >>> st.zeros(2, 3)
+    tensor([[0., 0., 0.],
+            [0., 0., 0.]])
+    """
+    return _finish(np.zeros(_shape("zeros", _named(size, size_)), _dtype(dtype)), requires_grad, device)
+
+
+def ones(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, **size_) -> Tensor:
+    """A tensor of ones.
+
+    >>> import spinetail as st
+    >>> st.ones(2)
+    tensor([1., 1.])
+    """
+    return _finish(np.ones(_shape("ones", _named(size, size_)), _dtype(dtype)), requires_grad, device)
+
+
+def empty(
+    *size,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+    memory_format=None,
+    **size_,
+) -> Tensor:
+    """A tensor whose values are not set.
+
+    >>> import spinetail as st
+    >>> st.empty(2, 3).shape
+    spinetail.Size([2, 3])
+    """
+    return _finish(np.empty(_shape("empty", _named(size, size_)), _dtype(dtype)), requires_grad, device)
+
+
+def _named(size: tuple, keywords: dict) -> tuple:
+    if "size" in keywords:
+        size = (keywords.pop("size"),)
+    if keywords:
+        raise TypeError(f"unexpected arguments {sorted(keywords)}")
+    return size
+
+
+def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False) -> Tensor:
+    """A tensor filled with one value; its dtype follows from the value.
+
+    >>> import spinetail as st
+    >>> st.full((2,), 7), st.full((2,), 0.5)
+    (tensor([7, 7]), tensor([0.5000, 0.5000]))
+    """
+    value = fill_value.item() if isinstance(fill_value, (Tensor, np.generic)) else fill_value
+    if dtype is None:
+        dtype = dtypes.get_default_dtype() if isinstance(value, float) else type(value)
+    return _finish(np.full(_shape("full", (size,)), value, _dtype(dtype)), requires_grad, device)
+
+
+def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_grad=False) -> Tensor:
+    """The identity matrix, n by m, with ones on the diagonal.
+
+    >>> import spinetail as st
+    >>> st.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    if n < 0 or (m is not None and m < 0):
+        raise ValueError(f"[eye] n and m must not be negative, got {n} and {m}")
+    return _finish(np.eye(n, m, dtype=_dtype(dtype)), requires_grad, device)
+
+
+def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False) -> Tensor:
+    """The values start, start + step, … below `end`.
+
+    Raises: ValueError for a step of zero or one that leads away from `end`.
+
+    >>> import spinetail as st
+    >>> st.arange(3), st.arange(1, 2, 0.5)
+    (tensor([0, 1, 2]), tensor([1.0000, 1.5000]))
+    """
+    if end is None:
+        start, end = 0, start
+    bounds = [v.item() if isinstance(v, (Tensor, np.generic)) else v for v in (start, end, step)]
+    first, last, stride = bounds
+    if stride == 0:
+        raise ValueError("[arange] step must be nonzero")
+    if (last - first) * stride < 0:
+        raise ValueError(f"[arange] upper bound and lower bound inconsistent with step sign: {first}, {last}, {stride}")
+    if dtype is None:
+        dtype = dtypes.get_default_dtype() if any(isinstance(v, float) for v in bounds) else dtypes.int64
+    target = _dtype(dtype)
+    count = int(np.ceil((last - first) / stride))
+    values = (
+        first + np.arange(count) * stride
+        if any(isinstance(v, float) for v in bounds)
+        else np.arange(first, last, stride)
+    )
+    return _finish(values.astype(target), requires_grad, device)
+
+
+def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False) -> Tensor:
+    """`steps` values, evenly spaced from `start` to `end`, both included.
+
+    >>> import spinetail as st
+    >>> st.linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
+    if steps < 0:
+        raise ValueError(f"[linspace] number of steps must be non-negative, got {steps}")
+    bounds = [v.item() if isinstance(v, Tensor) else v for v in (start, end)]
+    return _finish(np.linspace(bounds[0], bounds[1], int(steps)).astype(_dtype(dtype)), requires_grad, device)
+
+
+def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False) -> Tensor:
+    """`steps` values from base**start to base**end, evenly spaced on a logarithmic scale.
+
+    >>> import spinetail as st
+    >>> st.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    values = np.power(float(base), np.linspace(float(start), float(end), int(steps)))
+    return _finish(values.astype(_dtype(dtype)), requires_grad, device)
+
+
+def _like(function):
+    def like(input, *args, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, **kwargs):
+        array = input._array if isinstance(input, Tensor) else input
+        target = array.dtype if dtype is None else dtypes.as_dtype(dtype).numpy
+        result = function(array, target, *args, **kwargs)
+        return _finish(result, requires_grad, device) if isinstance(input, Tensor) else result
+
+    return like
+
+
+def _named_like(name: str, doc: str, function):
+    like = _like(function)
+    like.__name__ = like.__qualname__ = name
+    like.__doc__ = doc
+    return like
+
+
+zeros_like = _named_like("zeros_like", "Zeros in the shape and dtype of `input`.", lambda a, d: np.zeros(a.shape, d))
+ones_like = _named_like("ones_like", "Ones in the shape and dtype of `input`.", lambda a, d: np.ones(a.shape, d))
+empty_like = _named_like(
+    "empty_like", "An unset tensor in the shape and dtype of `input`.", lambda a, d: np.empty(a.shape, d)
+)
+full_like = _named_like(
+    "full_like",
+    "`fill_value` in the shape and dtype of `input`.",
+    lambda a, d, fill_value: np.full(a.shape, fill_value.item() if isinstance(fill_value, Tensor) else fill_value, d),
+)
+
+
+def _new(name: str, function) -> None:
+    def new(self, *args, dtype=None, device=None, requires_grad=False, **kwargs):
+        return function(
+            *args, dtype=self.dtype if dtype is None else dtype, device=device, requires_grad=requires_grad, **kwargs
+        )
+
+    new.__name__ = new.__qualname__ = "new_" + name
+    new.__doc__ = f"`{name}` in the dtype of this tensor."
+    setattr(Tensor, new.__name__, new)
+
+
+for _name, _function in (("zeros", zeros), ("ones", ones), ("empty", empty), ("full", full), ("tensor", tensor)):
+    _new(_name, _function)
+
+
+@method
+def clone(self, *, memory_format=None) -> Tensor:
+    """A copy in memory of its own, recorded.
+
+    >>> import spinetail as st
+    >>> x = st.ones(2); y = x.clone(); y[0] = 5; x
+    tensor([1., 1.])
+    """
+    array = self._array.copy()
+    if self._requires_grad and enabled():
+        return record(array, (self,), lambda grad: (grad,), name="clone", twice=True)
+    return wrap(array)

@@ -1,0 +1,217 @@
+"""The two doors: what lets every function take tensors or bare arrays, and operands of mixed kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar
+
+import numpy as np
+
+from .. import dtypes
+from ..autograd.inplace import inplace
+from ..autograd.tape import enabled, ndarray, record, unbroadcast, wrap
+from ..autograd.tensor import Tensor
+
+F = TypeVar("F", bound=Callable)
+kinds = (bool, int, float, np.bool_, np.integer, np.floating)
+
+
+def lift(value: object) -> Tensor:
+    """A tensor as it is; anything array-like as a tensor that shares memory where it can."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, ndarray):
+        return wrap(checked(value))
+    array = np.asarray(value)
+    if array.dtype == np.float64 and not isinstance(value, np.generic):
+        array = array.astype(dtypes.get_default_dtype().numpy)
+    return wrap(checked(array))
+
+
+def checked(array: ndarray) -> ndarray:
+    """The array, unless no tensor can hold it: masked, object and complex arrays are refused."""
+    if type(array) is not ndarray:
+        if isinstance(array, np.ma.MaskedArray):
+            raise TypeError("[tensor] masked arrays are not supported: fill the mask first (array.filled(value))")
+        array = np.asarray(array)
+    if array.dtype.kind in "OcSUMm":
+        raise TypeError(f"[tensor] no tensor has NumPy's dtype {array.dtype}")
+    return array
+
+
+def lower(result):
+    """Tensors as arrays, inside tuples and lists too."""
+    if isinstance(result, Tensor):
+        return result._array
+    if isinstance(result, tuple) and hasattr(result, "_fields"):
+        return type(result)(*map(lower, result))
+    return type(result)(map(lower, result)) if isinstance(result, (tuple, list)) else result
+
+
+def operation(function: F) -> F:
+    """Attach `function(input: Tensor, ...)` to Tensor, and return its two-door version.
+
+    The version for both doors takes an array as `input` as well, and then returns arrays, unless another operand is a
+    Tensor.
+    """
+    setattr(Tensor, function.__name__, function)
+    return both(function)
+
+
+def both(function: F) -> F:
+    """The two-door version of `function(input: Tensor, ...)`."""
+
+    @wraps(function)
+    def door(*args, **kwargs):
+        if args and isinstance(args[0], Tensor):
+            return function(*args, **kwargs)
+        if not args and "input" in kwargs:
+            args = (kwargs.pop("input"),)
+        if not args:
+            raise TypeError(f"[{function.__name__}] the argument 'input' is missing")
+        result = function(lift(args[0]), *args[1:], **kwargs)
+        if isinstance(args[0], Tensor) or any(isinstance(a, Tensor) for a in (*args[1:], *kwargs.values())):
+            return result
+        return lower(result)
+
+    return door  # type: ignore[return-value]
+
+
+def mutable(function: Callable, name: str | None = None) -> None:
+    """Attach the in-place method, `name` or the function's own name with an underscore."""
+    plain = getattr(function, "__wrapped__", function)
+    inplace(plain, name or plain.__name__ + "_")
+
+
+def scalar(array: ndarray, value: object):
+    """A Python number as an operand beside `array`: (the value to use, the dtype that `array` has to take or None)."""
+    kind = array.dtype.kind
+    if isinstance(value, np.generic):
+        value = value.item()
+    if kind not in "biu":  # floating point
+        return (value if dtypes.NUMPY_2 and kind == "f" else array.dtype.type(value)), None
+    if isinstance(value, float):
+        target = dtypes.get_default_dtype().numpy
+        return target.type(value), target
+    if kind == "b" and not isinstance(value, bool):
+        return np.int64(value), np.dtype(np.int64)
+    if array.dtype.itemsize < 8 or not dtypes.NUMPY_2:
+        return np.asarray(value).astype(array.dtype), None
+    return value, None
+
+
+def operands(name: str, input: object, other: object) -> tuple:
+    """Two operands in their common dtype: (a, b, x, y), tensors and arrays; for a number the tensor is None."""
+    if isinstance(input, Tensor):
+        if isinstance(other, Tensor):
+            x, y = input._array, other._array
+            if x.dtype is y.dtype:
+                return input, other, x, y
+            target = result_dtype(x, y)
+            a, b = input.to(target), other.to(target)
+            return a, b, a._array, b._array
+        if isinstance(other, kinds):
+            value, target = scalar(input._array, other)
+            a = input if target is None else input.to(target)
+            return a, None, a._array, value
+        return operands(name, input, operand(name, other))
+    if isinstance(other, Tensor):
+        if isinstance(input, kinds):
+            b, _, y, value = operands(name, other, input)
+            return None, b, value, y
+        return operands(name, operand(name, input), other)
+    raise TypeError(f"[{name}] expected a Tensor, but got {type(input).__name__} and {type(other).__name__}")
+
+
+def operand(name: str, value: object) -> Tensor:
+    """An array beside a tensor, as a tensor."""
+    if isinstance(value, ndarray):
+        return wrap(checked(value))
+    raise TypeError(f"[{name}] expected a Tensor, an array or a number, but got {type(value).__name__}")
+
+
+def result_dtype(x: ndarray, y: ndarray) -> np.dtype:
+    """The dtype of an operation between two arrays: one without dimensions gives way unless its category is higher."""
+    a, b = dtypes.of(x.dtype), dtypes.of(y.dtype)
+    if (x.ndim == 0) != (y.ndim == 0):
+        solid, loose = (a, b) if y.ndim == 0 else (b, a)
+        return (solid if solid.category >= loose.category else loose).numpy
+    return dtypes.promote_types(a, b).numpy
+
+
+def shapes_error(name: str, x, y) -> ValueError:
+    """The error for two shapes that do not broadcast."""
+    return ValueError(f"[{name}] shapes {list(np.shape(x))} and {list(np.shape(y))} cannot be broadcast together")
+
+
+def binary(name: str, compute: Callable, left=None, right=None, reads: str = "", floats: bool = False) -> Callable:
+    """An element-wise function of two operands with broadcasting.
+
+    `left(grad, x, y)` and `right(grad, x, y)` are its gradients, written so that they take arrays or tensors. `reads`
+    has two parts, "left/right": which of x and y each of the two needs. `floats`: integers are converted first.
+    """
+    by_left, _, by_right = reads.partition("/")
+    left_x, left_y, right_x, right_y = "x" in by_left, "y" in by_left, "x" in by_right, "y" in by_right
+
+    def function(input, other):
+        a, b, x, y = operands(name, input, other)
+        if floats:
+            a, b, x, y = floating(a, b, x, y)
+        try:
+            out = compute(x, y)
+        except ValueError:
+            raise shapes_error(name, x, y) from None
+        need_a = a is not None and a._requires_grad
+        need_b = b is not None and b._requires_grad
+        if not (need_a or need_b) or left is None or not enabled():
+            return wrap(out)
+        x_shape = x.shape if need_a else None
+        y_shape = y.shape if need_b else None
+        saved = ()
+        if (need_a and left_x) or (need_b and right_x):
+            u = x if a is None else a
+            saved = () if a is None else (a,)
+        else:
+            u = None
+        if (need_a and left_y) or (need_b and right_y):
+            v = y if b is None else b
+            if b is not None:
+                saved = (*saved, b)
+        else:
+            v = None
+        x_kept = None if u is None else x
+        y_kept = None if v is None else y
+
+        def backward(grad):
+            p, q = (x_kept, y_kept) if type(grad) is ndarray else (u, v)
+            return (
+                unbroadcast(left(grad, p, q), x_shape) if need_a else None,
+                unbroadcast(right(grad, p, q), y_shape) if need_b else None,
+            )
+
+        return record(out, (a, b), backward, saved, name, twice=True)
+
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+def floating(a, b, x, y) -> tuple:
+    """Operands of integer or bool dtype in the default dtype."""
+    dtype = (x if a is not None else y).dtype
+    if dtype.kind not in "biu":
+        return a, b, x, y
+    target = dtypes.get_default_dtype().numpy
+    a = a if a is None else a.to(target)
+    b = b if b is None else b.to(target)
+    return a, b, target.type(x) if a is None else a._array, target.type(y) if b is None else b._array
+
+
+def quiet(compute: Callable) -> Callable:
+    """The function without NumPy's warnings about infinities and NaNs."""
+
+    def run(*args):
+        with np.errstate(all="ignore"):
+            return compute(*args)
+
+    return run

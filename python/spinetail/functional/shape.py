@@ -1,0 +1,436 @@
+"""Shape work: views where NumPy can make them, copies where it must, as in PyTorch."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .. import dtypes
+from ..autograd.tape import enabled, ndarray, record, wrap
+from ..autograd.tape import view as make_view
+from ..autograd.tensor import Tensor, method
+from .door import operation
+
+__all__ = [
+    "Size",
+    "adjoint",
+    "broadcast_shapes",
+    "broadcast_tensors",
+    "broadcast_to",
+    "flatten",
+    "movedim",
+    "numel",
+    "permute",
+    "ravel",
+    "reshape",
+    "squeeze",
+    "t",
+    "transpose",
+    "unflatten",
+    "unsqueeze",
+]
+
+
+class Size(tuple):
+    """The shape of a tensor: a tuple with `numel()`."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return math.prod(self)
+
+    def __repr__(self) -> str:
+        return f"spinetail.Size({list(self)})"
+
+    def __getitem__(self, key):
+        item = tuple.__getitem__(self, key)
+        return Size(item) if type(item) is tuple else item
+
+    def __add__(self, other):
+        return Size(tuple.__add__(self, tuple(other)))
+
+
+Tensor.shape = property(lambda self: Size(self._array.shape), doc="The extents of the dimensions.")
+Tensor.ndim = property(lambda self: self._array.ndim, doc="The number of dimensions.")
+Tensor.itemsize = property(lambda self: self._array.itemsize, doc="Bytes of an element.")
+Tensor.nbytes = property(lambda self: self._array.nbytes, doc="Bytes of all elements.")
+
+
+@method
+def size(self, dim=None):
+    """The shape, or the extent of one dimension."""
+    if dim is None:
+        return Size(self._array.shape)
+    return self._array.shape[wrap_dim("size", dim, self._array.ndim)]
+
+
+@method
+def dim(self) -> int:
+    """The number of dimensions."""
+    return self._array.ndim
+
+
+Tensor.ndimension = dim
+
+
+@method
+def element_size(self) -> int:
+    """Bytes of an element."""
+    return self._array.itemsize
+
+
+@method
+def nelement(self) -> int:
+    """The number of elements."""
+    return self._array.size
+
+
+@method
+def stride(self, dim=None):
+    """The steps, in elements, from one index to the next in each dimension."""
+    steps = tuple(s // self._array.itemsize for s in self._array.strides)
+    return steps if dim is None else steps[wrap_dim("stride", dim, self._array.ndim)]
+
+
+@method
+def storage_offset(self) -> int:
+    """The position of the first element in the memory of the array that owns it."""
+    owner = self._array
+    while isinstance(owner.base, ndarray):
+        owner = owner.base
+    return (self._array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]) // self._array.itemsize
+
+
+@method
+def data_ptr(self) -> int:
+    """The address of the first element."""
+    return self._array.__array_interface__["data"][0]
+
+
+@method
+def is_contiguous(self, memory_format=None) -> bool:
+    """Whether the elements lie in row-major order without gaps."""
+    return self._array.flags.c_contiguous
+
+
+def numel(input) -> int:
+    """The number of elements."""
+    return input._array.size if isinstance(input, Tensor) else np.asarray(input).size
+
+
+Tensor.numel = numel
+
+
+def wrap_dim(name: str, dim: int, ndim: int) -> int:
+    """The dimension as a non-negative index; an IndexError if there is none such."""
+    extent = max(ndim, 1)
+    if not -extent <= dim < extent:
+        raise IndexError(
+            f"[{name}] Dimension out of range (expected to be in range of [{-extent}, {extent - 1}], but got {dim})"
+        )
+    return dim + extent if dim < 0 else int(dim)
+
+
+def wrap_dims(name: str, dim, ndim: int) -> tuple | None:
+    """One dimension or several as a tuple of distinct non-negative indices; None stays None."""
+    if dim is None:
+        return None
+    dims = (
+        (wrap_dim(name, dim, ndim),)
+        if isinstance(dim, (int, np.integer))
+        else tuple(wrap_dim(name, d, ndim) for d in dim)
+    )
+    if len(set(dims)) != len(dims):
+        raise ValueError(f"[{name}] a dimension appears twice in {tuple(dim)}")
+    return dims
+
+
+def sizes(name: str, shape: tuple) -> tuple:
+    """The extents given as f(2, 3) or f((2, 3))."""
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        shape = shape[0]
+    return tuple([int(s) for s in shape])
+
+
+@operation
+def reshape(input, *shape, **keyword):
+    """The same elements in another shape; one extent may be -1. A view where the layout allows it.
+
+    Raises: ValueError when the number of elements does not fit.
+
+    >>> import spinetail as st
+    >>> st.reshape(st.arange(4), (2, -1))
+    tensor([[0, 1],
+            [2, 3]])
+    """
+    target = sizes("reshape", (keyword["shape"],) if keyword else shape)
+    return _reshape(input, target, "reshape")
+
+
+def _reshape(input: Tensor, target: tuple, name: str) -> Tensor:
+    array = input._array
+    try:
+        out = array.reshape(target)
+    except ValueError:
+        raise ValueError(
+            f"[{name}] shape {list(target)} is invalid for input of shape {list(array.shape)} and size {array.size}"
+        ) from None
+    if out.base is None and array.size:  # a copy, because the layout does not allow a view
+        old = array.shape
+        if input._requires_grad and enabled():
+            return record(out, (input,), lambda grad: (grad.reshape(old),), name=name, twice=True)
+        return wrap(out)
+    old, new = array.shape, out.shape
+    return make_view(input, out, lambda a: a.reshape(new), lambda grad: (grad.reshape(old),), name)
+
+
+@method
+def view(self, *shape, **keyword):
+    """The same memory in another shape or, given a dtype, with its bytes read as that dtype.
+
+    Raises: ValueError when the layout does not allow a view; use `reshape` then.
+    """
+    if len(shape) == 1 and isinstance(shape[0], (dtypes.dtype, np.dtype, type)):
+        return wrap(self._array.view(dtypes.as_dtype(shape[0]).numpy))
+    target = sizes("view", tuple(keyword.values()) if keyword else shape)
+    result = _reshape(self, target, "view")
+    if result._view is None and self._array.size:
+        raise ValueError(
+            "[view] view size is not compatible with input tensor's size and stride (at least one dimension spans "
+            "across two contiguous subspaces). Use .reshape(...) instead."
+        )
+    return result
+
+
+@method
+def view_as(self, other):
+    """The same memory in the shape of `other`."""
+    return self.view(other._array.shape)
+
+
+@method
+def reshape_as(self, other):
+    """The same elements in the shape of `other`."""
+    return _reshape(self, other._array.shape, "reshape_as")
+
+
+@operation
+def flatten(input, start_dim=0, end_dim=-1):
+    """The dimensions from `start_dim` to `end_dim` as one.
+
+    >>> import spinetail as st
+    >>> st.flatten(st.zeros(2, 3, 4), 1).shape
+    spinetail.Size([2, 12])
+    """
+    shape = input._array.shape
+    start, end = wrap_dim("flatten", start_dim, len(shape)), wrap_dim("flatten", end_dim, len(shape))
+    if start > end:
+        raise ValueError("[flatten] start_dim cannot come after end_dim")
+    if len(shape) == 0:
+        return _reshape(input, (1,), "flatten")
+    if start == end:
+        return input
+    return _reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]), "flatten")
+
+
+@operation
+def ravel(input):
+    """All elements in one dimension."""
+    return _reshape(input, (input._array.size,), "ravel")
+
+
+@operation
+def unflatten(input, dim, sizes):
+    """One dimension as several of the given sizes; one of them may be -1.
+
+    >>> import spinetail as st
+    >>> st.unflatten(st.zeros(2, 12), 1, (3, -1)).shape
+    spinetail.Size([2, 3, 4])
+    """
+    shape = input._array.shape
+    dim = wrap_dim("unflatten", dim, len(shape))
+    known = math.prod(s for s in sizes if s != -1)
+    inner = tuple(shape[dim] // known if s == -1 and known else s for s in sizes)
+    if math.prod(inner) != shape[dim]:
+        raise ValueError(f"[unflatten] sizes {tuple(sizes)} don't multiply up to the size of dim {dim} ({shape[dim]})")
+    return _reshape(input, (*shape[:dim], *inner, *shape[dim + 1 :]), "unflatten")
+
+
+@operation
+def squeeze(input, dim=None):
+    """Without the dimensions of extent 1, or without the given ones if their extent is 1.
+
+    >>> import spinetail as st
+    >>> st.squeeze(st.zeros(1, 2, 1)).shape
+    spinetail.Size([2])
+    """
+    shape = input._array.shape
+    dims = range(len(shape)) if dim is None else wrap_dims("squeeze", dim, len(shape))
+    return _reshape(input, tuple(s for i, s in enumerate(shape) if not (s == 1 and i in dims)), "squeeze")
+
+
+@operation
+def unsqueeze(input, dim):
+    """With a new dimension of extent 1 at `dim`.
+
+    >>> import spinetail as st
+    >>> st.unsqueeze(st.zeros(2), -1).shape
+    spinetail.Size([2, 1])
+    """
+    shape = input._array.shape
+    dim = wrap_dim("unsqueeze", dim, len(shape) + 1)
+    return _reshape(input, (*shape[:dim], 1, *shape[dim:]), "unsqueeze")
+
+
+def _permute(input: Tensor, order: tuple, name: str) -> Tensor:
+    inverse = sorted(range(len(order)), key=order.__getitem__)
+    out = input._array.transpose(order)
+    return make_view(
+        input,
+        out,
+        lambda a: a.transpose(order),
+        lambda grad: (grad.transpose(inverse) if type(grad) is ndarray else _permute(grad, tuple(inverse), name),),
+        name,
+    )
+
+
+@operation
+def transpose(input, dim0, dim1):
+    """With two dimensions swapped.
+
+    >>> import spinetail as st
+    >>> st.transpose(st.zeros(2, 3), 0, 1).shape
+    spinetail.Size([3, 2])
+    """
+    ndim = input._array.ndim
+    first, second = wrap_dim("transpose", dim0, ndim), wrap_dim("transpose", dim1, ndim)
+    order = list(range(ndim))
+    if ndim:
+        order[first], order[second] = second, first
+    return _permute(input, tuple(order), "transpose")
+
+
+@operation
+def permute(input, *dims, **keyword):
+    """With the dimensions in another order.
+
+    Raises: ValueError unless `dims` names every dimension once.
+
+    >>> import spinetail as st
+    >>> st.permute(st.zeros(2, 3, 4), (2, 0, 1)).shape
+    spinetail.Size([4, 2, 3])
+    """
+    ndim = input._array.ndim
+    order = wrap_dims("permute", sizes("permute", (keyword["dims"],) if keyword else dims), ndim)
+    if len(order) != ndim:
+        raise ValueError(f"[permute] the input has {ndim} dimensions, but {len(order)} were given")
+    return _permute(input, order, "permute")
+
+
+@operation
+def t(input):
+    """The transpose of a matrix; fewer dimensions are left alone."""
+    if input._array.ndim > 2:
+        raise ValueError(f"[t] expects a tensor with <= 2 dimensions, but self is {input._array.ndim}D")
+    return _permute(input, tuple(range(input._array.ndim))[::-1], "t")
+
+
+@operation
+def movedim(input, source, destination):
+    """With dimensions moved to other places.
+
+    >>> import spinetail as st
+    >>> st.movedim(st.zeros(2, 3, 4), 0, -1).shape
+    spinetail.Size([3, 4, 2])
+    """
+    ndim = input._array.ndim
+    sources, targets = wrap_dims("movedim", source, ndim), wrap_dims("movedim", destination, ndim)
+    if len(sources) != len(targets):
+        raise ValueError(f"[movedim] {len(sources)} source dimensions, but {len(targets)} destinations")
+    order = [d for d in range(ndim) if d not in sources]
+    for place, d in sorted(zip(targets, sources, strict=True)):
+        order.insert(place, d)
+    return _permute(input, tuple(order), "movedim")
+
+
+@operation
+def adjoint(input):
+    """With the last two dimensions swapped."""
+    return input.transpose(-2, -1)
+
+
+Tensor.T = property(
+    lambda self: _permute(self, tuple(range(self._array.ndim))[::-1], "T"), doc="With the dimensions reversed."
+)
+Tensor.mT = property(lambda self: self.transpose(-2, -1), doc="With the last two dimensions swapped.")
+Tensor.H = Tensor.mH = Tensor.mT
+Tensor.real = property(lambda self: self, doc="The tensor itself: tensors are real.")
+
+
+@method
+def expand(self, *size, implicit=False):
+    """A view with extents of 1 repeated to the given ones; -1 keeps an extent.
+
+    Raises: ValueError when another extent would have to change.
+
+    >>> import spinetail as st
+    >>> st.tensor([[1], [2]]).expand(2, 3)
+    tensor([[1, 1, 1],
+            [2, 2, 2]])
+    """
+    shape = self._array.shape
+    target = sizes("expand", size)
+    extra = len(target) - len(shape)
+    if extra < 0:
+        raise ValueError(f"[expand] {list(target)} has fewer dimensions than the tensor's shape {list(shape)}")
+    target = tuple(shape[i - extra] if s == -1 and i >= extra else s for i, s in enumerate(target))
+    return broadcast_to.__wrapped__(self, target)
+
+
+@method
+def expand_as(self, other):
+    """A view with extents of 1 repeated to those of `other`."""
+    return broadcast_to.__wrapped__(self, other._array.shape)
+
+
+@operation
+def broadcast_to(input, size):
+    """A read-only view with extents of 1 repeated to the given ones.
+
+    >>> import spinetail as st
+    >>> st.broadcast_to(st.tensor([1, 2]), (2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
+    from ..autograd.tape import unbroadcast
+
+    size, shape = tuple(size), input._array.shape
+    try:
+        out = np.broadcast_to(input._array, size)
+    except ValueError:
+        raise ValueError(f"[expand] shape {list(shape)} cannot be expanded to {list(size)}") from None
+    return make_view(input, out, lambda a: np.broadcast_to(a, size), lambda grad: (unbroadcast(grad, shape),), "expand")
+
+
+def broadcast_tensors(*tensors):
+    """Views of all tensors in the shape that they broadcast to."""
+    shape = np.broadcast_shapes(*[t.shape for t in tensors])
+    return tuple(broadcast_to(t, shape) for t in tensors)
+
+
+def broadcast_shapes(*shapes):
+    """The shape that the shapes broadcast to."""
+    return Size(np.broadcast_shapes(*shapes))
+
+
+@method
+def contiguous(self, memory_format=None):
+    """The tensor itself if its elements lie in row-major order, else a copy that does."""
+    if self._array.flags.c_contiguous:
+        return self
+    out = np.ascontiguousarray(self._array)
+    if self._requires_grad and enabled():
+        return record(out, (self,), lambda grad: (grad,), name="contiguous", twice=True)
+    return wrap(out)
