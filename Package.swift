@@ -19,7 +19,7 @@ let package = Package(
             name: "Spinetail",
             dependencies: ["CSpinetail"],
             swiftSettings: [
-                .unsafeFlags(["-enforce-exclusivity=unchecked"]),
+                .unsafeFlags(["-enforce-exclusivity=unchecked"])
             ]
                 + (embedded
                     ? [

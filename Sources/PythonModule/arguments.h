@@ -70,10 +70,11 @@ static void describe(PyArrayObject *array, int dtype, spinetail_array *out) {
 }
 
 /// Fills a descriptor. An input in foreign byte order or out of alignment is copied into `*owned`.
-static int take_array(
-    const char *kernel, int position, PyObject *object, bool writable, spinetail_array *out, PyObject **owned) {
+static int
+take_array(const char *kernel, int position, PyObject *object, bool writable, spinetail_array *out, PyObject **owned) {
     if (!PyArray_Check(object)) {
-        PyErr_Format(PyExc_TypeError, "[%s] argument %d: expected a numpy.ndarray, got %R", kernel, position,
+        PyErr_Format(
+            PyExc_TypeError, "[%s] argument %d: expected a numpy.ndarray, got %R", kernel, position,
             (PyObject *)Py_TYPE(object));
         return -1;
     }
@@ -81,15 +82,16 @@ static int take_array(
         int masked = is_masked(object);
         if (masked < 0) return -1;
         if (masked) {
-            PyErr_Format(PyExc_TypeError, "[%s] argument %d: masked arrays are not supported (use .filled())", kernel,
-                position);
+            PyErr_Format(
+                PyExc_TypeError, "[%s] argument %d: masked arrays are not supported (use .filled())", kernel, position);
             return -1;
         }
     }
     PyArrayObject *array = (PyArrayObject *)object;
     int dtype = kernel_dtype(PyArray_TYPE(array));
     if (dtype < 0) {
-        PyErr_Format(PyExc_TypeError, "[%s] argument %d: unsupported dtype %S", kernel, position,
+        PyErr_Format(
+            PyExc_TypeError, "[%s] argument %d: unsupported dtype %S", kernel, position,
             (PyObject *)PyArray_DESCR(array));
         return -1;
     }
@@ -99,8 +101,8 @@ static int take_array(
     }
     if (!PyArray_ISBEHAVED_RO(array)) {
         if (writable || owned == NULL) {
-            PyErr_Format(PyExc_ValueError, "[%s] argument %d: array is misaligned or in foreign byte order", kernel,
-                position);
+            PyErr_Format(
+                PyExc_ValueError, "[%s] argument %d: array is misaligned or in foreign byte order", kernel, position);
             return -1;
         }
         PyArray_Descr *native = PyArray_DescrFromType(PyArray_TYPE(array));
@@ -145,7 +147,8 @@ static int take_list(const char *kernel, int position, PyObject *object, slot *s
 static int take_numbers(const char *kernel, int position, PyObject *object, slot *s) {
     Py_ssize_t count = PyTuple_Check(object) ? PyTuple_Size(object) : -1;
     if (count < 0 || count > MAX_NUMBERS) {
-        PyErr_Format(PyExc_TypeError, "[%s] argument %d: expected a tuple of at most %d integers", kernel, position,
+        PyErr_Format(
+            PyExc_TypeError, "[%s] argument %d: expected a tuple of at most %d integers", kernel, position,
             (int)MAX_NUMBERS);
         return -1;
     }
@@ -171,12 +174,8 @@ static int take(const char *kernel, int position, char letter, PyObject *object,
     case 'W':
     case 'R': return take_array(kernel, position, object, letter == 'W', &s->array, &s->owned);
     case 'L': return take_list(kernel, position, object, s);
-    case 'I':
-        s->integer = PyLong_AsLongLong(object);
-        return s->integer == -1 && PyErr_Occurred() ? -1 : 0;
-    case 'D':
-        s->real = PyFloat_AsDouble(object);
-        return s->real == -1.0 && PyErr_Occurred() ? -1 : 0;
+    case 'I': s->integer = PyLong_AsLongLong(object); return s->integer == -1 && PyErr_Occurred() ? -1 : 0;
+    case 'D': s->real = PyFloat_AsDouble(object); return s->real == -1.0 && PyErr_Occurred() ? -1 : 0;
     default: return take_numbers(kernel, position, object, s);
     }
 }

@@ -84,8 +84,14 @@ static int32_t check_signals(void) {
 }
 
 static void raise_status(const kernel *k, spinetail_status status) {
-    static const char *const reasons[] = {"", "unsupported or mismatched dtype", "wrong rank", "mismatched shape",
-        "unsupported memory layout", "parameter out of range", "index out of range"};
+    static const char *const reasons[] = {
+        "",
+        "unsupported or mismatched dtype",
+        "wrong rank",
+        "mismatched shape",
+        "unsupported memory layout",
+        "parameter out of range",
+        "index out of range"};
     int code = status & 255, argument = status >> 8 & 255;
     if (PyErr_Occurred()) return;  // a signal handler raised: KeyboardInterrupt, as a rule
     if (code == SPINETAIL_INTERRUPTED) {

@@ -10,7 +10,8 @@ private func describe<T>(
     shape.withUnsafeBufferPointer { shape in
         strides.withUnsafeBufferPointer { strides in
             var array = spinetail_array(
-                data: nil, shape: shape.baseAddress, strides: strides.baseAddress, dtype: dtype, rank: Int32(shape.count))
+                data: nil, shape: shape.baseAddress, strides: strides.baseAddress, dtype: dtype,
+                rank: Int32(shape.count))
             return withUnsafePointer(to: &array, body)
         }
     }

@@ -78,6 +78,8 @@ private func scratchCache() -> UnsafeMutablePointer<Int64>? {
     if let cache = UnsafeMutablePointer<Int64>(bitPattern: Int(truncatingIfNeeded: held)) { return cache }
     guard let fresh = calloc(Scratch.slots, 8) else { return nil }
     // Two threads may race here: one table wins, and the other thread uses it.
-    if spinetail_atomic_replace(&cacheAddress, 0, Int64(truncatingIfNeeded: Int(bitPattern: fresh))) == 0 { free(fresh) }
+    if spinetail_atomic_replace(&cacheAddress, 0, Int64(truncatingIfNeeded: Int(bitPattern: fresh))) == 0 {
+        free(fresh)
+    }
     return UnsafeMutablePointer(bitPattern: Int(truncatingIfNeeded: spinetail_atomic_load(&cacheAddress)))
 }

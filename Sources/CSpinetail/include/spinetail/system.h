@@ -35,8 +35,7 @@ static inline __attribute__((always_inline)) int64_t spinetail_atomic_exchange(i
 }
 
 /// Stores `value` if the word still is `expected`; says whether it did.
-static inline __attribute__((always_inline)) int spinetail_atomic_replace(
-    int64_t *p, int64_t expected, int64_t value) {
+static inline __attribute__((always_inline)) int spinetail_atomic_replace(int64_t *p, int64_t expected, int64_t value) {
     return __atomic_compare_exchange_n(p, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
