@@ -15,6 +15,7 @@ from .autograd import (
     set_grad_enabled,
 )
 from .autograd.printing import set_printoptions
+from .config import get_num_threads, set_num_threads, show_config
 from .devices import device
 from .dtypes import *
 from .functional import conversion as _conversion
@@ -27,8 +28,7 @@ from .functional.pointwise import *
 from .functional.random import *
 from .functional.reduction import *
 from .functional.shape import *
-
-__version__ = "0.1.0"
+from .version import __version__
 
 from math import e, inf, nan, pi
 
@@ -42,12 +42,9 @@ _MODULES = frozenset(
 _NAMES = {
     "compile": "compiling",
     "compiler": "compiling",
-    "get_num_threads": "config",
-    "set_num_threads": "config",
     "load": "io",
     "load_into": "io",
     "save": "io",
-    "show_config": "config",
     "autocast": "amp",
 }
 
