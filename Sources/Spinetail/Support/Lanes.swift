@@ -40,6 +40,9 @@ protocol Lanes {
     /// out[k · outStride + i] = p[i · stride + k] for a block of width × width, zeros where i >= valid.
     static func transpose(
         _ p: UnsafePointer<Scalar>, stride: Int, valid: Int, into out: UnsafeMutablePointer<Scalar>, outStride: Int)
+    /// The lower and the upper half of the lanes in float64; for float64 lanes all of them, and zeros.
+    var low: DoubleLanes { get }
+    var high: DoubleLanes { get }
 
     func sum() -> Scalar
     func largest() -> Scalar
@@ -84,6 +87,8 @@ extension FloatLanes: Lanes {
     ) {
         spinetail_transpose_f32(p, stride, Int64(truncatingIfNeeded: valid), out, outStride)
     }
+    @inline(__always) var low: DoubleLanes { spinetail_low_f32(self) }
+    @inline(__always) var high: DoubleLanes { spinetail_high_f32(self) }
     @inline(__always) func sum() -> Float { spinetail_sum_f32(self) }
     @inline(__always) func largest() -> Float { spinetail_largest_f32(self) }
     @inline(__always) func smallest() -> Float { spinetail_smallest_f32(self) }
@@ -120,6 +125,8 @@ extension DoubleLanes: Lanes {
     ) {
         spinetail_transpose_f64(p, stride, Int64(truncatingIfNeeded: valid), out, outStride)
     }
+    @inline(__always) var low: DoubleLanes { self }
+    @inline(__always) var high: DoubleLanes { DoubleLanes(repeating: 0) }
     @inline(__always) func sum() -> Double { spinetail_sum_f64(self) }
     @inline(__always) func largest() -> Double { spinetail_largest_f64(self) }
     @inline(__always) func smallest() -> Double { spinetail_smallest_f64(self) }

@@ -52,8 +52,7 @@ extension UnsafePointer where Pointee == spinetail_array {
         var axis = rank &- 1
         while axis >= 0 {
             let size = extent(axis)
-            if size == 0 { return true }
-            if size != 1 && byteStride(axis) != expected { return false }
+            if size != 1 && byteStride(axis) != expected { return count == 0 }
             expected = expected &* size
             axis &-= 1
         }

@@ -20,6 +20,7 @@
 
 #include "spinetail/simd_float32.h"
 #include "spinetail/simd_float64.h"
+#include "spinetail/simd_convert.h"
 
 #endif
 #endif
