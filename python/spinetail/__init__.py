@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module as _import
+from math import e, inf, nan, pi
 
 from . import autograd, dtypes
 from .autograd import (
@@ -29,8 +30,6 @@ from .functional.random import *
 from .functional.reduction import *
 from .functional.shape import *
 from .version import __version__
-
-from math import e, inf, nan, pi
 
 newaxis = None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -69,45 +68,48 @@ def available_processors() -> int:
     return processors if quota is None else max(1, min(processors, math.ceil(quota)))
 
 
-def cgroup_quota(system: Path = Path("/")) -> float | None:
+def cgroup_quota(system: str = "/") -> float | None:
     """The processors' worth of time that control groups (version 2 or 1) leave this process; None without a limit."""
     try:
-        lines = (system / "proc/self/cgroup").read_text().splitlines()
+        lines = _read(system, "proc/self/cgroup").splitlines()
     except OSError:
         return None
     quotas = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            mounts, read = ("sys/fs/cgroup", "sys/fs/cgroup/unified"), _quota_v2
+            mounts, quota_in = ("sys/fs/cgroup", "sys/fs/cgroup/unified"), _quota_v2
         elif "cpu" in controllers.split(","):
-            mounts, read = (f"sys/fs/cgroup/{controllers}", "sys/fs/cgroup/cpu"), _quota_v1
+            mounts, quota_in = (f"sys/fs/cgroup/{controllers}", "sys/fs/cgroup/cpu"), _quota_v1
         else:
             continue
-        # Inside a container the path may be the host's: then only the mount's own root is there to be read.
-        parts = Path(path.strip("/")).parts
+        # Each group up to the root may set a limit. Inside a container the path may be the host's: then only the
+        # mount's own root is there to be read.
+        parts = [part for part in path.split("/") if part]
         for mount in mounts:
             for depth in range(len(parts), -1, -1):
-                quota = read(system.joinpath(mount, *parts[:depth]))
+                try:
+                    quota = quota_in(os.path.join(system, mount, *parts[:depth]))
+                except (OSError, ValueError, ZeroDivisionError):
+                    continue
                 if quota is not None:
                     quotas.append(quota)
     return min(quotas, default=None)
 
 
-def _quota_v2(folder: Path) -> float | None:
-    try:
-        quota, period = (folder / "cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
+def _quota_v2(folder: str) -> float | None:
+    quota, period = _read(folder, "cpu.max").split()
+    return None if quota == "max" else int(quota) / int(period)
 
 
-def _quota_v1(folder: Path) -> float | None:
-    try:
-        quota = int((folder / "cpu.cfs_quota_us").read_text())
-        return None if quota <= 0 else quota / int((folder / "cpu.cfs_period_us").read_text())
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
+def _quota_v1(folder: str) -> float | None:
+    quota = int(_read(folder, "cpu.cfs_quota_us"))
+    return None if quota <= 0 else quota / int(_read(folder, "cpu.cfs_period_us"))
+
+
+def _read(*path: str) -> str:
+    with open(os.path.join(*path)) as file:
+        return file.read()
 
 
 # ---- threadpoolctl, whether it is imported before us or after, and without importing it ourselves
@@ -180,7 +182,7 @@ def information() -> dict[str, str]:
         "NumPy": numpy.__version__,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "libc": " ".join(platform.libc_ver()) or "unknown",
-        "installed in": str(Path(__file__).parent),
+        "installed in": os.path.dirname(os.path.abspath(__file__)),
     }
     for name in VARIABLES:
         result[name] = os.environ.get(name, "not set")
