@@ -73,8 +73,8 @@ static PyObject *run(const kernel *k, PyObject *const *arguments, Py_ssize_t cou
 /// The thread state of the call whose GIL is released, for the interrupt check; NULL while the GIL is held.
 static _Thread_local PyThreadState *released = NULL;
 
-/// Python runs signal handlers in the main thread alone. No other thread may take the GIL in the middle of a kernel:
-/// when the interpreter is shutting down that would end the thread, by unwinding through frames that cannot be unwound.
+/// Python runs signal handlers in the main thread alone. No other thread may take the GIL in the middle of a kernel: when
+/// the interpreter is shutting down that would end the thread, while its helpers work on a job that lies on its stack.
 static int32_t check_signals(void) {
     if (released == NULL || syscall(SYS_gettid) != getpid()) return 0;
     PyEval_RestoreThread(released);

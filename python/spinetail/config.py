@@ -76,7 +76,7 @@ def cgroup_quota(system: str = "/") -> float | None:
         return None
     quotas = []
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        _, controllers, path = [*line.split(":", 2), "", "", ""][:3]
         if controllers == "":
             mounts, quota_in = ("sys/fs/cgroup", "sys/fs/cgroup/unified"), _quota_v2
         elif "cpu" in controllers.split(","):

@@ -5,7 +5,18 @@ from __future__ import annotations
 import spinetail
 from spinetail import _native
 
-HEAVY = ("torch", "matplotlib", "sklearn", "scipy", "pandas", "tqdm", "safetensors", "ml_dtypes", "threadpoolctl", "mpi4py")
+HEAVY = (
+    "torch",
+    "matplotlib",
+    "sklearn",
+    "scipy",
+    "pandas",
+    "tqdm",
+    "safetensors",
+    "ml_dtypes",
+    "threadpoolctl",
+    "mpi4py",
+)
 
 
 def test_nothing_heavy_comes_along(run_python):

@@ -1,4 +1,4 @@
-"""The trap gate: no instruction that kills the interpreter in our functions, and nothing undefined but libc and Python."""
+"""The trap gate: no instruction of ours kills the interpreter, and nothing is undefined but libc and Python."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_gate_closes(gate, tmp_path, code, complaint):
 
 
 def test_tasks_with_scratch_say_for_how_many_workers():
-    """A kernel that sizes scratch by workerLimit() must hand the same number to parallel(): another thread may raise it."""
+    """Scratch sized by workerLimit() and parallel() must have the same number: another thread may raise it between."""
     for path in sorted((ROOT / "Sources/Spinetail").rglob("*.swift")):
         text = path.read_text()
         if path.name != "ThreadPool.swift" and "workerLimit()" in text:
