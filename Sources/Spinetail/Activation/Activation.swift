@@ -107,7 +107,7 @@ private struct Forward<E: Real>: Selection {
     @inline(__always) func run<F: Activation>(_ function: F.Type) -> Int32 {
         guard let y, let x else { return Status.ok }
         let task = ForwardTask<E, F>(y: y, x: UnsafePointer(x), count: count, alpha: alpha, beta: beta)
-        return parallel(pieces(count), cost: elementwiseCost(count, of: E.self, F.cost), task)
+        return parallel(pieces(count, elementwiseGrain), cost: elementwiseCost(count, of: E.self, F.cost), task)
     }
 }
 
@@ -134,11 +134,9 @@ private struct Backward<E: Real>: Selection {
         guard let dx, let dy, let saved else { return Status.ok }
         let task = BackwardTask<E, F>(
             dx: dx, dy: UnsafePointer(dy), saved: UnsafePointer(saved), count: count, alpha: alpha, beta: beta)
-        return parallel(pieces(count), cost: elementwiseCost(count, of: E.self, F.cost), task)
+        return parallel(pieces(count, elementwiseGrain), cost: elementwiseCost(count, of: E.self, F.cost), task)
     }
 }
-
-@inline(__always) private func pieces(_ count: Int) -> Int { (count &+ elementwiseGrain &- 1) / elementwiseGrain }
 
 /// Nanoseconds for `count` elements; wider elements take longer in proportion.
 @inline(__always) private func elementwiseCost<E: Real>(_ count: Int, of type: E.Type, _ picoseconds: Int) -> Int {

@@ -99,13 +99,13 @@ struct LineWork {
         size = split.size
         inner = split.inner
         self.width = split.inner == 1 ? 1 : width
-        blocks = spinetail_quotient(split.inner &+ self.width &- 1, self.width)
+        blocks = Spinetail.pieces(split.inner, self.width)
         lines = split.outer &* blocks
         let elements = Swift.max(1, split.size &* self.width)
-        linesPerPiece = Swift.max(1, spinetail_quotient(elementwiseGrain, elements))
+        linesPerPiece = Swift.max(1, divide(elementwiseGrain, by: elements))
     }
 
-    var pieces: Int { spinetail_quotient(lines &+ linesPerPiece &- 1, linesPerPiece) }
+    var pieces: Int { Spinetail.pieces(lines, linesPerPiece) }
 
     /// The lines of a piece.
     @inline(__always) func range(_ piece: Int) -> (first: Int, end: Int) {
@@ -115,7 +115,7 @@ struct LineWork {
 
     /// Where a block of columns starts, and how many columns it has.
     @inline(__always) func columns(_ line: Int) -> (offset: Int, count: Int) {
-        let outer = spinetail_quotient(line, blocks)
+        let outer = divide(line, by: blocks)
         let column = (line &- outer &* blocks) &* width
         return (outer &* size &* inner &+ column, Swift.min(width, inner &- column))
     }

@@ -6,6 +6,8 @@ protocol Lanes: VectorMath {
     associatedtype Mask
     static var width: Int { get }
     init(repeating value: Scalar)
+    /// 0, 1, 2, …
+    static var ramp: Self { get }
 
     static func + (a: Self, b: Self) -> Self
     static func - (a: Self, b: Self) -> Self
@@ -64,6 +66,7 @@ typealias DoubleLanes = spinetail_f64
 extension FloatLanes: Lanes {
     typealias Mask = spinetail_i32
     @inline(__always) static var width: Int { MemoryLayout<Self>.size / 4 }
+    @inline(__always) static var ramp: Self { spinetail_ramp_f32() }
     @inline(__always) static func fma(_ a: Self, _ b: Self, _ c: Self) -> Self { spinetail_fma_f32(a, b, c) }
     @inline(__always) static func min(_ a: Self, _ b: Self) -> Self { spinetail_min_f32(a, b) }
     @inline(__always) static func max(_ a: Self, _ b: Self) -> Self { spinetail_max_f32(a, b) }
@@ -105,6 +108,7 @@ extension FloatLanes: Lanes {
 extension DoubleLanes: Lanes {
     typealias Mask = spinetail_i64
     @inline(__always) static var width: Int { MemoryLayout<Self>.size / 8 }
+    @inline(__always) static var ramp: Self { spinetail_ramp_f64() }
     @inline(__always) static func fma(_ a: Self, _ b: Self, _ c: Self) -> Self { spinetail_fma_f64(a, b, c) }
     @inline(__always) static func min(_ a: Self, _ b: Self) -> Self { spinetail_min_f64(a, b) }
     @inline(__always) static func max(_ a: Self, _ b: Self) -> Self { spinetail_max_f64(a, b) }

@@ -76,6 +76,17 @@ SPINETAIL_INLINE spinetail_f32 spinetail_exponent_f32(spinetail_f32 a) {
     return (spinetail_f32)((spinetail_i32)shifted + (0x4B400000 - 128)) - magic;
 }
 
+/// 0, 1, 2, …
+SPINETAIL_INLINE spinetail_f32 spinetail_ramp_f32(void) {
+#if SPINETAIL_VECTOR_BYTES == 64
+    return (spinetail_f32){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif SPINETAIL_VECTOR_BYTES == 32
+    return (spinetail_f32){0, 1, 2, 3, 4, 5, 6, 7};
+#else
+    return (spinetail_f32){0, 1, 2, 3};
+#endif
+}
+
 /// The value nearest to zero that a conversion to integer lanes gives; a must be within the integer's range.
 SPINETAIL_INLINE spinetail_i32 spinetail_to_integer_f32(spinetail_f32 a) {
     return __builtin_convertvector(a, spinetail_i32);

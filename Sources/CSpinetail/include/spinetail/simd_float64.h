@@ -76,6 +76,17 @@ SPINETAIL_INLINE spinetail_f64 spinetail_exponent_f64(spinetail_f64 a) {
     return (spinetail_f64)((spinetail_i64)shifted + (0x4338000000000000 - 1024)) - magic;
 }
 
+/// 0, 1, 2, …
+SPINETAIL_INLINE spinetail_f64 spinetail_ramp_f64(void) {
+#if SPINETAIL_VECTOR_BYTES == 64
+    return (spinetail_f64){0, 1, 2, 3, 4, 5, 6, 7};
+#elif SPINETAIL_VECTOR_BYTES == 32
+    return (spinetail_f64){0, 1, 2, 3};
+#else
+    return (spinetail_f64){0, 1};
+#endif
+}
+
 /// The value nearest to zero that a conversion to integer lanes gives; a must be within the integer's range.
 SPINETAIL_INLINE spinetail_i64 spinetail_to_integer_f64(spinetail_f64 a) {
     return __builtin_convertvector(a, spinetail_i64);

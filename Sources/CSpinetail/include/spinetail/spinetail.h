@@ -12,5 +12,6 @@
 #include "spinetail/activation.h"
 #include "spinetail/gemm.h"
 #include "spinetail/optimizer.h"
+#include "spinetail/loss.h"
 
 #endif

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,9 +49,6 @@ static inline __attribute__((always_inline)) void spinetail_pause(void) {
 }
 
 static inline __attribute__((always_inline)) void spinetail_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
-
-/// a / b without Swift's trap for b = 0; b is not 0.
-static inline __attribute__((always_inline)) ptrdiff_t spinetail_quotient(ptrdiff_t a, ptrdiff_t b) { return a / b; }
 
 /// Monotonic nanoseconds.
 static inline int64_t spinetail_now(void) {
