@@ -8,20 +8,15 @@ FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 
 
-def ready(array: np.ndarray) -> bool:
-    """Whether a kernel takes the array as it is: native float32 or float64, C-contiguous. The usual case, so quick."""
-    try:
-        dtype = array.dtype
-        return (dtype is FLOAT32 or dtype is FLOAT64) and array.flags.c_contiguous
-    except AttributeError:
-        return False
-
-
 def floating(name: str, array: np.ndarray, argument: str = "input") -> np.ndarray:
     """A native, C-contiguous float32 or float64 array with the same values; float16 and bfloat16 become float32.
 
     Raises TypeError for everything that is not an ndarray of floating point numbers.
     """
+    if type(array) is np.ndarray:  # the usual case
+        dtype = array.dtype
+        if (dtype is FLOAT32 or dtype is FLOAT64) and array.flags.c_contiguous:
+            return array
     if not isinstance(array, (np.ndarray, np.generic)):
         raise TypeError(f"[{name}] {argument} must be a numpy.ndarray, got {type(array).__name__}")
     if isinstance(array, np.ma.MaskedArray):
@@ -36,7 +31,7 @@ def floating(name: str, array: np.ndarray, argument: str = "input") -> np.ndarra
 
 def is_half(dtype: np.dtype) -> bool:
     """float16 or bfloat16, in any byte order."""
-    return (dtype.kind == "f" and dtype.itemsize == 2) or dtype.name == "bfloat16"
+    return dtype.itemsize == 2 and (dtype.kind == "f" or dtype.name == "bfloat16")
 
 
 def normal_axis(name: str, axis: int, rank: int, argument: str = "dim") -> int:
