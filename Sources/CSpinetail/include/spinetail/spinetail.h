@@ -11,7 +11,6 @@
 
 #include "spinetail/activation.h"
 #include "spinetail/gemm.h"
-#include "spinetail/loss.h"
 #include "spinetail/optimizer.h"
 
 #endif
