@@ -1,11 +1,13 @@
 import CSpinetail
 
 /// One hardware vector. Generic kernels see only these operations, and each of them is one instruction or a few.
-protocol Lanes {
+protocol Lanes: VectorMath {
     associatedtype Scalar: Real where Scalar.Lanes == Self
     associatedtype Mask
     static var width: Int { get }
     init(repeating value: Scalar)
+    /// 0, 1, 2, …
+    static var ramp: Self { get }
 
     static func + (a: Self, b: Self) -> Self
     static func - (a: Self, b: Self) -> Self
@@ -25,6 +27,11 @@ protocol Lanes {
     static func copysign(_ a: Self, _ sign: Self) -> Self
     /// 2 to the whole number a, for results that are normal numbers.
     static func exp2Whole(_ a: Self) -> Self
+    /// a times 2 to the whole number `power`, rounded once or twice where the result is not a normal number.
+    static func scale(_ a: Self, _ power: Self) -> Self
+    /// m and k with a = m · 2ᵏ and m in [2/3, 4/3), for positive normal a.
+    static func mantissa(_ a: Self) -> Self
+    static func exponent(_ a: Self) -> Self
 
     static func less(_ a: Self, _ b: Self) -> Mask
     static func lessEqual(_ a: Self, _ b: Self) -> Mask
@@ -59,6 +66,7 @@ typealias DoubleLanes = spinetail_f64
 extension FloatLanes: Lanes {
     typealias Mask = spinetail_i32
     @inline(__always) static var width: Int { MemoryLayout<Self>.size / 4 }
+    @inline(__always) static var ramp: Self { spinetail_ramp_f32() }
     @inline(__always) static func fma(_ a: Self, _ b: Self, _ c: Self) -> Self { spinetail_fma_f32(a, b, c) }
     @inline(__always) static func min(_ a: Self, _ b: Self) -> Self { spinetail_min_f32(a, b) }
     @inline(__always) static func max(_ a: Self, _ b: Self) -> Self { spinetail_max_f32(a, b) }
@@ -68,6 +76,9 @@ extension FloatLanes: Lanes {
     @inline(__always) static func round(_ a: Self) -> Self { spinetail_round_f32(a) }
     @inline(__always) static func copysign(_ a: Self, _ sign: Self) -> Self { spinetail_copysign_f32(a, sign) }
     @inline(__always) static func exp2Whole(_ a: Self) -> Self { spinetail_exp2_whole_f32(a) }
+    @inline(__always) static func scale(_ a: Self, _ power: Self) -> Self { spinetail_scale_f32(a, power) }
+    @inline(__always) static func mantissa(_ a: Self) -> Self { spinetail_mantissa_f32(a) }
+    @inline(__always) static func exponent(_ a: Self) -> Self { spinetail_exponent_f32(a) }
     @inline(__always) static func less(_ a: Self, _ b: Self) -> Mask { spinetail_less_f32(a, b) }
     @inline(__always) static func lessEqual(_ a: Self, _ b: Self) -> Mask { spinetail_less_equal_f32(a, b) }
     @inline(__always) static func equal(_ a: Self, _ b: Self) -> Mask { spinetail_equal_f32(a, b) }
@@ -97,6 +108,7 @@ extension FloatLanes: Lanes {
 extension DoubleLanes: Lanes {
     typealias Mask = spinetail_i64
     @inline(__always) static var width: Int { MemoryLayout<Self>.size / 8 }
+    @inline(__always) static var ramp: Self { spinetail_ramp_f64() }
     @inline(__always) static func fma(_ a: Self, _ b: Self, _ c: Self) -> Self { spinetail_fma_f64(a, b, c) }
     @inline(__always) static func min(_ a: Self, _ b: Self) -> Self { spinetail_min_f64(a, b) }
     @inline(__always) static func max(_ a: Self, _ b: Self) -> Self { spinetail_max_f64(a, b) }
@@ -106,6 +118,9 @@ extension DoubleLanes: Lanes {
     @inline(__always) static func round(_ a: Self) -> Self { spinetail_round_f64(a) }
     @inline(__always) static func copysign(_ a: Self, _ sign: Self) -> Self { spinetail_copysign_f64(a, sign) }
     @inline(__always) static func exp2Whole(_ a: Self) -> Self { spinetail_exp2_whole_f64(a) }
+    @inline(__always) static func scale(_ a: Self, _ power: Self) -> Self { spinetail_scale_f64(a, power) }
+    @inline(__always) static func mantissa(_ a: Self) -> Self { spinetail_mantissa_f64(a) }
+    @inline(__always) static func exponent(_ a: Self) -> Self { spinetail_exponent_f64(a) }
     @inline(__always) static func less(_ a: Self, _ b: Self) -> Mask { spinetail_less_f64(a, b) }
     @inline(__always) static func lessEqual(_ a: Self, _ b: Self) -> Mask { spinetail_less_equal_f64(a, b) }
     @inline(__always) static func equal(_ a: Self, _ b: Self) -> Mask { spinetail_equal_f64(a, b) }

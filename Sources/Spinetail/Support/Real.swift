@@ -6,6 +6,7 @@ protocol Real: Comparable, SignedNumeric, ExpressibleByFloatLiteral {
     static var dtype: Int32 { get }
     static func / (a: Self, b: Self) -> Self
     static var infinity: Self { get }
+    static var nan: Self { get }
     var isNaN: Bool { get }
     init(_ value: Double)
     init(_ value: Int)

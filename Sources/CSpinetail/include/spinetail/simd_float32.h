@@ -6,6 +6,7 @@
 
 typedef float spinetail_f32 __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 4)));
 typedef int32_t spinetail_i32 __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 4)));
+typedef uint32_t spinetail_u32 __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 4)));
 
 #define SPINETAIL_INLINE static inline __attribute__((always_inline))
 
@@ -51,6 +52,39 @@ SPINETAIL_INLINE spinetail_f32 spinetail_from_bits_f32(spinetail_i32 a) { return
 SPINETAIL_INLINE spinetail_f32 spinetail_exp2_whole_f32(spinetail_f32 a) {
     const spinetail_f32 magic = 12582912.0f;
     return (spinetail_f32)((((spinetail_i32)(a + magic)) + 127 - 0x4B400000) << 23);
+}
+
+/// a · 2^power for whole power, |power| < 252; results that are not normal numbers are rounded once or twice.
+SPINETAIL_INLINE spinetail_f32 spinetail_scale_f32(spinetail_f32 a, spinetail_f32 power) {
+#if defined(__AVX512F__)
+    return (spinetail_f32)_mm512_scalef_ps((__m512)a, (__m512)power);
+#else
+    spinetail_f32 half = __builtin_elementwise_roundeven(power * 0.5f);
+    return a * spinetail_exp2_whole_f32(half) * spinetail_exp2_whole_f32(power - half);
+#endif
+}
+
+/// m with a = m · 2^k and m in [2/3, 4/3), for positive normal a.
+SPINETAIL_INLINE spinetail_f32 spinetail_mantissa_f32(spinetail_f32 a) {
+    return (spinetail_f32)((((spinetail_i32)a - 0x3F2AAAAB) & 0x7FFFFF) + 0x3F2AAAAB);
+}
+
+/// That k as a number.
+SPINETAIL_INLINE spinetail_f32 spinetail_exponent_f32(spinetail_f32 a) {
+    const spinetail_f32 magic = 12582912.0f;
+    spinetail_u32 shifted = ((spinetail_u32)a - 0x3F2AAAABu + (128u << 23)) >> 23;
+    return (spinetail_f32)((spinetail_i32)shifted + (0x4B400000 - 128)) - magic;
+}
+
+/// 0, 1, 2, …
+SPINETAIL_INLINE spinetail_f32 spinetail_ramp_f32(void) {
+#if SPINETAIL_VECTOR_BYTES == 64
+    return (spinetail_f32){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif SPINETAIL_VECTOR_BYTES == 32
+    return (spinetail_f32){0, 1, 2, 3, 4, 5, 6, 7};
+#else
+    return (spinetail_f32){0, 1, 2, 3};
+#endif
 }
 
 /// The value nearest to zero that a conversion to integer lanes gives; a must be within the integer's range.

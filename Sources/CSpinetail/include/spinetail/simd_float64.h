@@ -6,6 +6,7 @@
 
 typedef double spinetail_f64 __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 8)));
 typedef int64_t spinetail_i64 __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 8)));
+typedef uint64_t spinetail_u64 __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 8)));
 
 #define SPINETAIL_INLINE static inline __attribute__((always_inline))
 
@@ -51,6 +52,39 @@ SPINETAIL_INLINE spinetail_f64 spinetail_from_bits_f64(spinetail_i64 a) { return
 SPINETAIL_INLINE spinetail_f64 spinetail_exp2_whole_f64(spinetail_f64 a) {
     const spinetail_f64 magic = 6755399441055744.0;
     return (spinetail_f64)((((spinetail_i64)(a + magic)) + 1023 - 0x4338000000000000) << 52);
+}
+
+/// a · 2^power for whole power, |power| < 2044; results that are not normal numbers are rounded once or twice.
+SPINETAIL_INLINE spinetail_f64 spinetail_scale_f64(spinetail_f64 a, spinetail_f64 power) {
+#if defined(__AVX512F__)
+    return (spinetail_f64)_mm512_scalef_pd((__m512d)a, (__m512d)power);
+#else
+    spinetail_f64 half = __builtin_elementwise_roundeven(power * 0.5);
+    return a * spinetail_exp2_whole_f64(half) * spinetail_exp2_whole_f64(power - half);
+#endif
+}
+
+/// m with a = m · 2^k and m in [2/3, 4/3), for positive normal a.
+SPINETAIL_INLINE spinetail_f64 spinetail_mantissa_f64(spinetail_f64 a) {
+    return (spinetail_f64)((((spinetail_i64)a - 0x3FE5555555555555) & 0xFFFFFFFFFFFFF) + 0x3FE5555555555555);
+}
+
+/// That k as a number.
+SPINETAIL_INLINE spinetail_f64 spinetail_exponent_f64(spinetail_f64 a) {
+    const spinetail_f64 magic = 6755399441055744.0;
+    spinetail_u64 shifted = ((spinetail_u64)a - 0x3FE5555555555555u + (1024ull << 52)) >> 52;
+    return (spinetail_f64)((spinetail_i64)shifted + (0x4338000000000000 - 1024)) - magic;
+}
+
+/// 0, 1, 2, …
+SPINETAIL_INLINE spinetail_f64 spinetail_ramp_f64(void) {
+#if SPINETAIL_VECTOR_BYTES == 64
+    return (spinetail_f64){0, 1, 2, 3, 4, 5, 6, 7};
+#elif SPINETAIL_VECTOR_BYTES == 32
+    return (spinetail_f64){0, 1, 2, 3};
+#else
+    return (spinetail_f64){0, 1};
+#endif
 }
 
 /// The value nearest to zero that a conversion to integer lanes gives; a must be within the integer's range.

@@ -11,6 +11,7 @@
 
 #include "spinetail/activation.h"
 #include "spinetail/gemm.h"
+#include "spinetail/loss.h"
 #include "spinetail/optimizer.h"
 
 #endif

@@ -1,0 +1,164 @@
+// Smooth functions, from VectorMath. Infinities give what the formula gives, as in PyTorch: gelu(-∞) = -∞ · 0 = NaN.
+
+/// x · Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016).
+enum Gelu: Activation {
+    @inline(__always) private static func distribution<L: Lanes>(_ x: L) -> L {
+        L.fma(L(repeating: 0.5), L.erf(x * L(repeating: 0.70710678118654752440)), L(repeating: 0.5))
+    }
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { x * distribution(x) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
+        let density = L(repeating: 0.39894228040143267794) * L.expNonPositive(x * x * L(repeating: -0.5))
+        return grad * L.fma(x, density, distribution(x))
+    }
+    static var cost: Int { 500 }
+}
+
+/// x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
+enum GeluTanh: Activation {
+    @inline(__always) private static func inner<L: Lanes>(_ x: L) -> L {
+        L(repeating: 0.79788456080286535588) * L.fma(x * x * x, L(repeating: 0.044715), x)
+    }
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L {
+        let half = L(repeating: 0.5) * x
+        return L.fma(half, L.tanh(inner(x)), half)
+    }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
+        let half = L(repeating: 0.5)
+        let t = L.tanh(inner(x))
+        let slope = L(repeating: 0.79788456080286535588) * L.fma(x * x, L(repeating: 0.134145), L.one)
+        return grad * (L.fma(half, t, half) + half * x * (L.one - t * t) * slope)
+    }
+    static var cost: Int { 400 }
+}
+
+/// x · sigmoid(x)
+enum Silu: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { x * L.sigmoid(x) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
+        let s = L.sigmoid(x)
+        return grad * s * L.fma(x, L.one - s, L.one)
+    }
+    static var cost: Int { 300 }
+}
+
+/// x · tanh(softplus(x)) (Misra 2019). With e = eˣ the factor is n / (n + 2), n = e · (e + 2).
+enum Mish: Activation {
+    @inline(__always) private static func square<L: Lanes>(_ x: L) -> (e: L, n: L) {
+        let e = L.exp(L.min(L(repeating: 30), x))
+        return (e, e * (e + L(repeating: 2)))
+    }
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L {
+        let (_, n) = square(x)
+        return x * (n / (n + L(repeating: 2)))
+    }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
+        let two = L(repeating: 2)
+        let (e, n) = square(x)
+        let t = n / (n + two)
+        // d/dx n/(n+2) = 2 n' / (n+2)², n' = 2e(e+1); written so that nothing overflows
+        let rise = (two * e / (n + two)) * (two * (e + L.one) / (n + two))
+        return grad * L.fma(x, rise, t)
+    }
+    static var cost: Int { 350 }
+}
+
+/// 1 / (1 + exp(-x)). Saves output.
+enum Sigmoid: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.sigmoid(x) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
+        grad * (L.one - y) * y
+    }
+    static var cost: Int { 250 }
+}
+
+/// log(sigmoid(x))
+enum LogSigmoid: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L {
+        L.negate(L.softplus(L.negate(x)))
+    }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
+        grad * L.sigmoid(L.negate(x))
+    }
+    static var cost: Int { 400 }
+}
+
+/// Hyperbolic tangent. Saves output.
+enum Tanh: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.tanh(x) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
+        grad * (L.one - y * y)
+    }
+    static var cost: Int { 250 }
+}
+
+/// log(1 + exp(alpha · x)) / alpha, and x itself where alpha · x > beta.
+enum Softplus: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L {
+        L.select(L.less(beta, alpha * x), x, L.softplus(alpha * x) / alpha)
+    }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
+        L.select(L.less(beta, alpha * x), grad, grad * L.sigmoid(alpha * x))
+    }
+    static var cost: Int { 450 }
+}
+
+/// x / (1 + |x|)
+enum Softsign: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { x / (L.one + L.abs(x)) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
+        let d = L.one + L.abs(x)
+        return grad / (d * d)
+    }
+    static var cost: Int { 100 }
+}
+
+/// x - tanh(x)
+enum Tanhshrink: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { x - L.tanh(x) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
+        let t = L.tanh(x)
+        return grad * (t * t)
+    }
+    static var cost: Int { 250 }
+}
+
+/// eˣ. Saves output.
+enum Exp: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.exp(x) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L { grad * y }
+    static var cost: Int { 200 }
+}
+
+/// eˣ - 1. Saves output.
+enum Expm1: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.expm1(x) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
+        grad * (y + L.one)
+    }
+    static var cost: Int { 200 }
+}
+
+/// Natural logarithm.
+enum Log: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.log(x) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L { grad / x }
+    static var cost: Int { 300 }
+}
+
+/// log(1 + x)
+enum Log1p: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.log1p(x) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
+        grad / (x + L.one)
+    }
+    static var cost: Int { 300 }
+}
+
+/// The error function.
+enum Erf: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.erf(x) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
+        grad * (L(repeating: 1.12837916709551257390) * L.expNonPositive(L.negate(x * x)))
+    }
+    static var cost: Int { 450 }
+}

@@ -1,0 +1,321 @@
+import CSpinetail
+
+// Softmax along an axis of a contiguous array, seen as (outer, size, inner). With inner = 1 a row is contiguous and one
+// vector runs along it; otherwise neighbouring lanes are neighbouring columns. Rows are never cut, so the result does not
+// depend on threads. A row that holds NaN or +∞, or nothing but -∞, becomes NaN, as in PyTorch.
+
+/// The three factors of an array's extents around one axis.
+struct AxisSplit {
+    var outer = 1
+    var size = 1
+    var inner = 1
+
+    init?(_ array: Descriptor, axis: Int64) {
+        let axis = Int(truncatingIfNeeded: axis)
+        if axis < 0 || axis >= array.rank { return nil }
+        var i = 0
+        while i < array.rank {
+            let extent = array.extent(i)
+            if i < axis { outer = outer &* extent } else if i == axis { size = extent } else { inner = inner &* extent }
+            i &+= 1
+        }
+    }
+}
+
+@c @implementation
+public func spinetail_softmax_forward(
+    _ output: Descriptor, _ input: Descriptor, _ axis: Int64, _ logarithm: Int64
+) -> spinetail_status {
+    if output.dtype != input.dtype { return Status.dtype(1) }
+    if !output.hasShape(of: input) { return Status.shape(1) }
+    if !output.isContiguous { return Status.layout(1) }
+    if !input.isContiguous { return Status.layout(2) }
+    guard let split = AxisSplit(input, axis: axis) else { return Status.parameter(3) }
+    if input.holds(Float.self) { return softmax(Float.self, output, input, split, logarithm != 0) }
+    if input.holds(Double.self) { return softmax(Double.self, output, input, split, logarithm != 0) }
+    return Status.dtype(2)
+}
+
+@c @implementation
+public func spinetail_softmax_backward(
+    _ dinput: Descriptor, _ doutput: Descriptor, _ output: Descriptor, _ axis: Int64, _ logarithm: Int64
+) -> spinetail_status {
+    if dinput.dtype != output.dtype { return Status.dtype(1) }
+    if doutput.dtype != output.dtype { return Status.dtype(2) }
+    if !dinput.hasShape(of: output) { return Status.shape(1) }
+    if !doutput.hasShape(of: output) { return Status.shape(2) }
+    if !dinput.isContiguous { return Status.layout(1) }
+    if !doutput.isContiguous { return Status.layout(2) }
+    if !output.isContiguous { return Status.layout(3) }
+    guard let split = AxisSplit(output, axis: axis) else { return Status.parameter(4) }
+    if output.holds(Float.self) { return softmaxBackward(Float.self, dinput, doutput, output, split, logarithm != 0) }
+    if output.holds(Double.self) { return softmaxBackward(Double.self, dinput, doutput, output, split, logarithm != 0) }
+    return Status.dtype(3)
+}
+
+private func softmax<E: Real>(
+    _ type: E.Type, _ output: Descriptor, _ input: Descriptor, _ split: AxisSplit, _ logarithm: Bool
+) -> Int32 {
+    guard let y = output.pointer(E.self), let x = input.pointer(E.self) else { return Status.ok }
+    let work = LineWork(split, width: E.Lanes.width)
+    let cost = (input.count >> 10) &* 350 &* (MemoryLayout<E>.size >> 2)
+    if split.inner == 1 {
+        let task = SoftmaxRows<E>(y: y, x: UnsafePointer(x), work: work, logarithm: logarithm)
+        return parallel(work.pieces, cost: cost, task)
+    }
+    let task = SoftmaxColumns<E>(y: y, x: UnsafePointer(x), work: work, logarithm: logarithm)
+    return parallel(work.pieces, cost: cost, task)
+}
+
+private func softmaxBackward<E: Real>(
+    _ type: E.Type, _ dinput: Descriptor, _ doutput: Descriptor, _ output: Descriptor, _ split: AxisSplit,
+    _ logarithm: Bool
+) -> Int32 {
+    guard let dx = dinput.pointer(E.self), let dy = doutput.pointer(E.self), let y = output.pointer(E.self) else {
+        return Status.ok
+    }
+    let work = LineWork(split, width: E.Lanes.width)
+    let cost = (output.count >> 10) &* (logarithm ? 350 : 200) &* (MemoryLayout<E>.size >> 2)
+    if split.inner == 1 {
+        let task = SoftmaxRowsBackward<E>(
+            dx: dx, dy: UnsafePointer(dy), y: UnsafePointer(y), work: work, logarithm: logarithm)
+        return parallel(work.pieces, cost: cost, task)
+    }
+    let task = SoftmaxColumnsBackward<E>(
+        dx: dx, dy: UnsafePointer(dy), y: UnsafePointer(y), work: work, logarithm: logarithm)
+    return parallel(work.pieces, cost: cost, task)
+}
+
+/// How lines along an axis are dealt out: a line is a row, or one vector's width of columns.
+struct LineWork {
+    let size: Int
+    let inner: Int
+    let blocks: Int  // lines in one outer index
+    let lines: Int
+    let linesPerPiece: Int
+    let width: Int
+
+    init(_ split: AxisSplit, width: Int) {
+        size = split.size
+        inner = split.inner
+        self.width = split.inner == 1 ? 1 : width
+        blocks = Spinetail.pieces(split.inner, self.width)
+        lines = split.outer &* blocks
+        let elements = Swift.max(1, split.size &* self.width)
+        linesPerPiece = Swift.max(1, divide(elementwiseGrain, by: elements))
+    }
+
+    var pieces: Int { Spinetail.pieces(lines, linesPerPiece) }
+
+    /// The lines of a piece.
+    @inline(__always) func range(_ piece: Int) -> (first: Int, end: Int) {
+        let first = piece &* linesPerPiece
+        return (first, Swift.min(lines, first &+ linesPerPiece))
+    }
+
+    /// Where a block of columns starts, and how many columns it has.
+    @inline(__always) func columns(_ line: Int) -> (offset: Int, count: Int) {
+        let outer = divide(line, by: blocks)
+        let column = (line &- outer &* blocks) &* width
+        return (outer &* size &* inner &+ column, Swift.min(width, inner &- column))
+    }
+}
+
+// MARK: - Rows
+
+private struct SoftmaxRows<E: Real>: ParallelTask {
+    let y: UnsafeMutablePointer<E>
+    let x: UnsafePointer<E>
+    let work: LineWork
+    let logarithm: Bool
+
+    func run(_ index: Int, worker: Int) {
+        var (line, end) = work.range(index)
+        while line < end {
+            let start = line &* work.size
+            let top = rowLargest(x + start, work.size)
+            if logarithm {
+                let sum = rowExponentialSum(x + start, work.size, top)
+                rowSubtract(x + start, y + start, work.size, top, logarithm: sum)
+            } else {
+                let sum = rowExponentials(x + start, y + start, work.size, top)
+                rowScale(y + start, work.size, 1 / sum)
+            }
+            line &+= 1
+        }
+    }
+}
+
+/// The largest of a row; where there is a NaN, any value.
+@inline(__always) func rowLargest<E: Real>(_ x: UnsafePointer<E>, _ count: Int) -> E {
+    let width = E.Lanes.width
+    let least = E.Lanes(repeating: -E.infinity)
+    var a = least, b = least, c = least, d = least
+    var i = 0
+    while i &+ 4 &* width <= count {
+        a = E.Lanes.max(a, E.Lanes.load(x + i))
+        b = E.Lanes.max(b, E.Lanes.load(x + i + width))
+        c = E.Lanes.max(c, E.Lanes.load(x + i + 2 &* width))
+        d = E.Lanes.max(d, E.Lanes.load(x + i + 3 &* width))
+        i &+= 4 &* width
+    }
+    while i &+ width <= count {
+        a = E.Lanes.max(a, E.Lanes.load(x + i))
+        i &+= width
+    }
+    if i < count { b = E.Lanes.max(b, E.Lanes.load(x + i, count: count &- i, fill: -E.infinity)) }
+    return E.Lanes.max(E.Lanes.max(a, b), E.Lanes.max(c, d)).largest()
+}
+
+/// Stores exp(x - top) and returns the sum.
+@inline(__always) func rowExponentials<E: Real>(
+    _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>, _ count: Int, _ top: E
+) -> E {
+    let width = E.Lanes.width
+    let top = E.Lanes(repeating: top)
+    var a = E.Lanes.zero, b = E.Lanes.zero
+    var i = 0
+    while i &+ 2 &* width <= count {
+        let p = E.Lanes.expNonPositive(E.Lanes.load(x + i) - top)
+        let q = E.Lanes.expNonPositive(E.Lanes.load(x + i + width) - top)
+        p.store(y + i)
+        q.store(y + i + width)
+        a = a + p
+        b = b + q
+        i &+= 2 &* width
+    }
+    while i < count {
+        let left = Swift.min(width, count &- i)
+        if left == width {
+            let p = E.Lanes.expNonPositive(E.Lanes.load(x + i) - top)
+            p.store(y + i)
+            a = a + p
+        } else {
+            let p = E.Lanes.expNonPositive(E.Lanes.load(x + i, count: left, fill: -E.infinity) - top)
+            p.store(y + i, count: left)
+            b = b + p
+        }
+        i &+= left
+    }
+    return (a + b).sum()
+}
+
+/// The sum of exp(x - top).
+@inline(__always) func rowExponentialSum<E: Real>(_ x: UnsafePointer<E>, _ count: Int, _ top: E) -> E {
+    let width = E.Lanes.width
+    let top = E.Lanes(repeating: top)
+    var a = E.Lanes.zero, b = E.Lanes.zero
+    var i = 0
+    while i &+ 2 &* width <= count {
+        a = a + E.Lanes.expNonPositive(E.Lanes.load(x + i) - top)
+        b = b + E.Lanes.expNonPositive(E.Lanes.load(x + i + width) - top)
+        i &+= 2 &* width
+    }
+    if i &+ width <= count {
+        a = a + E.Lanes.expNonPositive(E.Lanes.load(x + i) - top)
+        i &+= width
+    }
+    if i < count { b = b + E.Lanes.expNonPositive(E.Lanes.load(x + i, count: count &- i, fill: -E.infinity) - top) }
+    return (a + b).sum()
+}
+
+@inline(__always) func rowScale<E: Real>(_ y: UnsafeMutablePointer<E>, _ count: Int, _ factor: E) {
+    let width = E.Lanes.width
+    let factor = E.Lanes(repeating: factor)
+    var i = 0
+    while i &+ width <= count {
+        (E.Lanes.load(y + i) * factor).store(y + i)
+        i &+= width
+    }
+    if i < count { (E.Lanes.load(y + i, count: count &- i, fill: 0) * factor).store(y + i, count: count &- i) }
+}
+
+/// y = (x - top) - log(sum)
+@inline(__always) private func rowSubtract<E: Real>(
+    _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>, _ count: Int, _ top: E, logarithm sum: E
+) {
+    let width = E.Lanes.width
+    let top = E.Lanes(repeating: top), log = E.Lanes.log(E.Lanes(repeating: sum))
+    var i = 0
+    while i &+ width <= count {
+        (E.Lanes.load(x + i) - top - log).store(y + i)
+        i &+= width
+    }
+    if i < count { (E.Lanes.load(x + i, count: count &- i, fill: 0) - top - log).store(y + i, count: count &- i) }
+}
+
+private struct SoftmaxRowsBackward<E: Real>: ParallelTask {
+    let dx: UnsafeMutablePointer<E>
+    let dy: UnsafePointer<E>
+    let y: UnsafePointer<E>
+    let work: LineWork
+    let logarithm: Bool
+
+    func run(_ index: Int, worker: Int) {
+        var (line, end) = work.range(index)
+        while line < end {
+            let start = line &* work.size
+            if logarithm { logarithmic(start) } else { plain(start) }
+            line &+= 1
+        }
+    }
+
+    /// dx = y · (dy - Σ y·dy)
+    @inline(__always) private func plain(_ start: Int) {
+        let width = E.Lanes.width
+        let end = start &+ work.size
+        var a = E.Lanes.zero, b = E.Lanes.zero
+        var i = start
+        while i &+ 2 &* width <= end {
+            a = E.Lanes.fma(E.Lanes.load(y + i), E.Lanes.load(dy + i), a)
+            b = E.Lanes.fma(E.Lanes.load(y + i + width), E.Lanes.load(dy + i + width), b)
+            i &+= 2 &* width
+        }
+        while i < end {
+            let left = Swift.min(width, end &- i)
+            let p = left == width ? E.Lanes.load(y + i) : E.Lanes.load(y + i, count: left, fill: 0)
+            let q = left == width ? E.Lanes.load(dy + i) : E.Lanes.load(dy + i, count: left, fill: 0)
+            a = E.Lanes.fma(p, q, a)
+            i &+= left
+        }
+        let dot = E.Lanes(repeating: (a + b).sum())
+        i = start
+        while i &+ width <= end {
+            (E.Lanes.load(y + i) * (E.Lanes.load(dy + i) - dot)).store(dx + i)
+            i &+= width
+        }
+        if i < end {
+            let p = E.Lanes.load(y + i, count: end &- i, fill: 0)
+            (p * (E.Lanes.load(dy + i, count: end &- i, fill: 0) - dot)).store(dx + i, count: end &- i)
+        }
+    }
+
+    /// dx = dy - exp(y) · Σ dy
+    @inline(__always) private func logarithmic(_ start: Int) {
+        let width = E.Lanes.width
+        let end = start &+ work.size
+        var a = E.Lanes.zero, b = E.Lanes.zero
+        var i = start
+        while i &+ 2 &* width <= end {
+            a = a + E.Lanes.load(dy + i)
+            b = b + E.Lanes.load(dy + i + width)
+            i &+= 2 &* width
+        }
+        while i < end {
+            let left = Swift.min(width, end &- i)
+            a = a + (left == width ? E.Lanes.load(dy + i) : E.Lanes.load(dy + i, count: left, fill: 0))
+            i &+= left
+        }
+        let sum = E.Lanes(repeating: (a + b).sum())
+        i = start
+        while i &+ width <= end {
+            let p = E.Lanes.expNonPositive(E.Lanes.load(y + i))
+            (E.Lanes.load(dy + i) - p * sum).store(dx + i)
+            i &+= width
+        }
+        if i < end {
+            let p = E.Lanes.expNonPositive(E.Lanes.load(y + i, count: end &- i, fill: 0))
+            (E.Lanes.load(dy + i, count: end &- i, fill: 0) - p * sum).store(dx + i, count: end &- i)
+        }
+    }
+}

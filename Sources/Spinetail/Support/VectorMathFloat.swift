@@ -1,0 +1,59 @@
+import CSpinetail
+
+// Coefficients come from tools/fit_polynomials.py, which also states how good each fit is.
+extension FloatLanes: VectorMath {
+    @inline(__always) static var exponentialLow: Self { Self(repeating: -104.5) }
+    @inline(__always) static var exponentialHigh: Self { Self(repeating: 89) }
+    @inline(__always) static var belowOne: Self { Self(repeating: -20) }
+    @inline(__always) static var ln2High: Self { Self(repeating: 0.693359375) }
+    @inline(__always) static var ln2Low: Self { Self(repeating: -2.12194440e-4) }
+    @inline(__always) static var tiny: Self { Self(repeating: 1e-15) }
+    @inline(__always) static var huge: Self { Self(repeating: 1e30) }
+    @inline(__always) static var smallestNormal: Self { Self(repeating: 1.17549435e-38) }
+    @inline(__always) static var denormalScale: Self { Self(repeating: 33_554_432) }
+    @inline(__always) static var denormalExponent: Self { Self(repeating: 25) }
+    @inline(__always) static var erfIsOne: Self { Self(repeating: 3.95) }
+
+    @inline(__always) static func exponentialTail(_ r: Self) -> Self {
+        var p = Self(repeating: 0.0013839054154232144)
+        p = fma(p, r, Self(repeating: 0.008369198068976402))
+        p = fma(p, r, Self(repeating: 0.04166810214519501))
+        p = fma(p, r, Self(repeating: 0.16666516661643982))
+        p = fma(p, r, Self(repeating: 0.4999999403953552))
+        return p
+    }
+
+    @inline(__always) static func logarithmTail(_ f: Self) -> Self {
+        var p = Self(repeating: 0.11728201061487198)
+        p = fma(p, f, Self(repeating: -0.12882602214813232))
+        p = fma(p, f, Self(repeating: 0.10822070389986038))
+        p = fma(p, f, Self(repeating: -0.12187860161066055))
+        p = fma(p, f, Self(repeating: 0.14298953115940094))
+        p = fma(p, f, Self(repeating: -0.166800856590271))
+        p = fma(p, f, Self(repeating: 0.1999976485967636))
+        p = fma(p, f, Self(repeating: -0.24999810755252838))
+        p = fma(p, f, Self(repeating: 0.3333333432674408))
+        return p
+    }
+
+    @inline(__always) static func erfNear(_ t: Self) -> Self {
+        var p = Self(repeating: 7.806917710695416e-05)
+        p = fma(p, t, Self(repeating: -0.0007997856009751558))
+        p = fma(p, t, Self(repeating: 0.005187162198126316))
+        p = fma(p, t, Self(repeating: -0.026853347197175026))
+        p = fma(p, t, Self(repeating: 0.11283578723669052))
+        p = fma(p, t, Self(repeating: -0.3761262595653534))
+        p = fma(p, t, Self(repeating: 0.12837916612625122))
+        return p
+    }
+
+    @inline(__always) static func erfFar(_ a: Self) -> Self {
+        var p = Self(repeating: -0.00021064694738015532)
+        p = fma(p, a, Self(repeating: 0.0031869765371084213))
+        p = fma(p, a, Self(repeating: -0.022798558697104454))
+        p = fma(p, a, Self(repeating: 0.10511629283428192))
+        p = fma(p, a, Self(repeating: 0.635831356048584))
+        p = fma(p, a, Self(repeating: 1.128480076789856))
+        return p
+    }
+}

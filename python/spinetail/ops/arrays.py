@@ -1,0 +1,42 @@
+"""What every family asks of its arrays before a kernel sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+FLOAT32 = np.dtype(np.float32)
+FLOAT64 = np.dtype(np.float64)
+
+
+def floating(name: str, array: np.ndarray, argument: str = "input") -> np.ndarray:
+    """A native, C-contiguous float32 or float64 array with the same values; float16 and bfloat16 become float32.
+
+    Raises TypeError for everything that is not an ndarray of floating point numbers.
+    """
+    if type(array) is np.ndarray:  # the usual case
+        dtype = array.dtype
+        if (dtype is FLOAT32 or dtype is FLOAT64) and array.flags.c_contiguous:
+            return array
+    if not isinstance(array, (np.ndarray, np.generic)):
+        raise TypeError(f"[{name}] {argument} must be a numpy.ndarray, got {type(array).__name__}")
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"[{name}] {argument} is a masked array, which is not supported (use .filled())")
+    dtype = array.dtype
+    if dtype.kind == "f" and dtype.itemsize in (4, 8):
+        return np.asarray(array, dtype=dtype.newbyteorder("="), order="C")
+    if is_half(dtype):
+        return np.asarray(array, dtype=np.float32, order="C")
+    raise TypeError(f"[{name}] {argument} must be floating point (float16, bfloat16, float32 or float64), got {dtype}")
+
+
+def is_half(dtype: np.dtype) -> bool:
+    """float16 or bfloat16, in any byte order."""
+    return dtype.itemsize == 2 and (dtype.kind == "f" or dtype.name == "bfloat16")
+
+
+def normal_axis(name: str, axis: int, rank: int, argument: str = "dim") -> int:
+    """The axis counted from 0. A scalar has one axis, as in PyTorch."""
+    span = rank or 1
+    if not -span <= axis < span:
+        raise IndexError(f"[{name}] {argument} is {axis}, but input has {rank} dimensions (expected {-span} to {span - 1})")
+    return axis % span
