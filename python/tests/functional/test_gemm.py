@@ -1,0 +1,115 @@
+"""Linear layers and matrix products through both doors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import spinetail as st
+from spinetail.autograd import gradcheck
+from spinetail.functional import gemm
+
+
+def tensors(*shapes, seed=0):
+    rng = np.random.default_rng(seed)
+    return [st.tensor(rng.standard_normal(shape), requires_grad=True) for shape in shapes]
+
+
+MATMUL_SHAPES = [
+    ((3,), (3,)),
+    ((2, 3), (3,)),
+    ((3,), (3, 4)),
+    ((2, 3), (3, 4)),
+    ((5, 2, 3), (3, 4)),
+    ((2, 3), (2, 3, 4)),
+    ((2, 1, 2, 3), (3, 3, 2)),
+    ((4,), (2, 4, 3)),
+    ((2, 3, 4), (4,)),
+    ((0, 3), (3, 2)),
+    ((2, 0), (0, 2)),
+    ((1, 1), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("shapes", MATMUL_SHAPES)
+def test_matmul_gradients(shapes):
+    assert gradcheck(gemm.matmul, tensors(*shapes))
+
+
+@pytest.mark.parametrize("leading", [(), (1,), (5,), (2, 3), (0,)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_gradients(leading, bias):
+    inputs = tensors((*leading, 4), (3, 4), (3,))
+    assert gradcheck(gemm.linear, inputs if bias else inputs[:2])
+
+
+def test_second_derivatives():
+    x, w, b = tensors((2, 4), (3, 4), (3,))
+    y = gemm.linear(x, w, b)
+    (first,) = st.autograd.grad((y**3).sum(), w, create_graph=True)
+    (second,) = st.autograd.grad((first**2).sum(), x)
+
+    def value(array):
+        out = array @ w.detach().numpy().T + b.detach().numpy()
+        return ((3 * out**2).T @ array) ** 2
+
+    base = x.detach().numpy()
+    for index in np.ndindex(base.shape):
+        step = np.zeros_like(base)
+        step[index] = 1e-6
+        numeric = (value(base + step) - value(base - step)).sum() / 2e-6
+        assert np.isclose(second.numpy()[index], numeric, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "needs", [(True, False, False), (False, True, False), (False, False, True), (True, True, True)]
+)
+def test_only_needed_gradients(needs):
+    x, w, b = tensors((2, 4), (3, 4), (3,))
+    for tensor, need in zip((x, w, b), needs, strict=True):
+        tensor.requires_grad = bool(need)
+    gemm.linear(x, w, b).sum().backward()
+    assert [t.grad is not None for t in (x, w, b)] == [bool(need) for need in needs]
+
+
+def test_both_doors_agree():
+    x, w, b = tensors((2, 4), (3, 4), (3,))
+    arrays = [t.detach().numpy() for t in (x, w, b)]
+    result = gemm.linear(*arrays)
+    assert type(result) is np.ndarray
+    assert np.array_equal(gemm.linear(x, w, b).detach().numpy(), result)
+    assert isinstance(gemm.linear(x, *arrays[1:]), st.Tensor)
+    assert isinstance(gemm.linear(arrays[0], w), st.Tensor)
+    assert isinstance(gemm.matmul(arrays[0], w.detach().t()), st.Tensor)
+
+
+def test_no_grad_records_nothing():
+    x, w, b = tensors((2, 4), (3, 4), (3,))
+    with st.no_grad():
+        assert not gemm.linear(x, w, b).requires_grad
+        assert not gemm.matmul(x, w.t()).requires_grad
+
+
+def test_changing_a_saved_weight_is_noticed():
+    x, w, _ = tensors((2, 4), (3, 4), (3,))
+    y = gemm.linear(x, w)
+    with st.no_grad():
+        w += 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda x, w: gemm.linear(x, w.t()), ValueError),
+        (lambda x, w: gemm.linear(x, w.float()), TypeError),
+        (lambda x, w: gemm.linear(x, [[1.0]]), TypeError),
+        (lambda x, w: gemm.matmul(x, w), ValueError),
+        (lambda x, w: gemm.matmul(x, np.ma.masked_array(w.detach().numpy())), TypeError),
+    ],
+)
+def test_bad_input(call, error):
+    x, w = tensors((2, 4), (3, 4))
+    with pytest.raises(error, match=r"\[(linear|matmul)\]"):
+        call(x, w)
