@@ -50,7 +50,8 @@ extension Product {
                 let packed = parallel(
                     panels, cost: blockColumns &* blockDepth / 4,
                     PackPanels(
-                        b: b.advanced(rows: k, columns: column), depth: blockDepth, columns: blockColumns, out: packedB))
+                        b: b.advanced(rows: k, columns: column), depth: blockDepth, columns: blockColumns, out: packedB)
+                )
                 if packed != Status.ok { return packed }
                 let last = k &+ blockDepth >= depth
                 var part = self
@@ -87,7 +88,8 @@ private struct PackPanels<E: Real>: ParallelTask {
     func run(_ index: Int, worker: Int) {
         let first = index &* Self.columnsPerTask
         Packing<E>.packColumns(
-            b.advanced(rows: 0, columns: first), depth: depth, columns: Swift.min(Self.columnsPerTask, columns &- first),
+            b.advanced(rows: 0, columns: first), depth: depth,
+            columns: Swift.min(Self.columnsPerTask, columns &- first),
             into: out + first &* depth)
     }
 }

@@ -37,9 +37,6 @@ private func matmul<E: Real>(
 ) -> Int32 {
     guard let c = output.pointer(E.self) else { return Status.ok }
     let depth = a.extent(-1)
-    // With depth 0 the operands hold nothing, and every sum is empty: any readable pointer will do.
-    let aBase = a.pointer(E.self) ?? c
-    let bBase = b.pointer(E.self) ?? c
     var epilogue = Epilogue<E>.nothing
     epilogue.relu = relu
     if let bias, let values = bias.pointer(E.self) {
@@ -54,8 +51,10 @@ private func matmul<E: Real>(
     }
     var product = Product<E>(
         rows: output.extent(-2), columns: output.extent(-1), depth: depth,
-        a: Matrix(base: UnsafePointer(aBase), rowStride: a.stride(-2, of: E.self), columnStride: a.stride(-1, of: E.self)),
-        b: Matrix(base: UnsafePointer(bBase), rowStride: b.stride(-2, of: E.self), columnStride: b.stride(-1, of: E.self)),
+        a: Matrix(
+            base: UnsafePointer(aBase), rowStride: a.stride(-2, of: E.self), columnStride: a.stride(-1, of: E.self)),
+        b: Matrix(
+            base: UnsafePointer(bBase), rowStride: b.stride(-2, of: E.self), columnStride: b.stride(-1, of: E.self)),
         c: c, cRow: output.stride(-2, of: E.self), accumulate: false, epilogue: epilogue)
     product.canonicalize()
     if batches == 1 { return product.run() }

@@ -30,14 +30,19 @@ private struct GemvColumns<E: Real>: ParallelTask {
         var k = 0
         while k < product.depth {
             let step = product.depth &- k >= 8 ? 8 : 1
-            if step == 8 { add(RowGroup<E, 8>.self, k, first, c, whole) } else { add(RowGroup<E, 1>.self, k, first, c, whole) }
+            if step == 8 {
+                add(RowGroup<E, 8>.self, k, first, c, whole)
+            } else {
+                add(RowGroup<E, 1>.self, k, first, c, whole)
+            }
             var i = whole
             while i < count {
                 var sum = c[i]
                 var r = 0
                 while r < step {
                     let row = k &+ r
-                    sum = sum + product.a.base[row &* product.a.columnStride]
+                    sum =
+                        sum + product.a.base[row &* product.a.columnStride]
                         * product.b.base[row &* product.b.rowStride &+ first &+ i]
                     r &+= 1
                 }
@@ -76,7 +81,8 @@ private enum RowGroup<E: Real, let group: Int> {
     /// c[i] += Σ over the group of a[r] · b[r, i], for `count` (a multiple of the width) columns.
     @inline(__always)
     static func add(
-        _ a: UnsafePointer<E>, _ aStep: Int, _ b: UnsafePointer<E>, _ bRow: Int, to c: UnsafeMutablePointer<E>, count: Int
+        _ a: UnsafePointer<E>, _ aStep: Int, _ b: UnsafePointer<E>, _ bRow: Int, to c: UnsafeMutablePointer<E>,
+        count: Int
     ) {
         var weights = InlineArray<group, E.Lanes>(repeating: .zero)
         for r in 0..<group { weights[unchecked: r] = E.Lanes(repeating: a[r &* aStep]) }
