@@ -36,7 +36,6 @@ private func matmul<E: Real>(
     _ type: E.Type, _ output: Descriptor, _ a: Descriptor, _ b: Descriptor, _ bias: Descriptor?, relu: Bool
 ) -> Int32 {
     guard let c = output.pointer(E.self) else { return Status.ok }
-    let depth = a.extent(-1)
     var epilogue = Epilogue<E>.nothing
     epilogue.relu = relu
     if let bias, let values = bias.pointer(E.self) {
@@ -50,12 +49,9 @@ private func matmul<E: Real>(
         axis &+= 1
     }
     var product = Product<E>(
-        rows: output.extent(-2), columns: output.extent(-1), depth: depth,
-        a: Matrix(
-            base: UnsafePointer(aBase), rowStride: a.stride(-2, of: E.self), columnStride: a.stride(-1, of: E.self)),
-        b: Matrix(
-            base: UnsafePointer(bBase), rowStride: b.stride(-2, of: E.self), columnStride: b.stride(-1, of: E.self)),
-        c: c, cRow: output.stride(-2, of: E.self), accumulate: false, epilogue: epilogue)
+        rows: output.extent(-2), columns: output.extent(-1), depth: a.extent(-1), a: a.matrix(E.self, elsewhere: c),
+        b: b.matrix(E.self, elsewhere: c), c: c, cRow: output.stride(-2, of: E.self), accumulate: false,
+        epilogue: epilogue)
     product.canonicalize()
     if batches == 1 { return product.run() }
     return runBatches(product, batches, output, a, b)
