@@ -21,14 +21,19 @@ from .devices import device
 from .dtypes import *
 from .functional import conversion as _conversion
 from .functional.arithmetic import *
+from .functional.arrangement import *
 from .functional.comparison import *
 from .functional.creation import *
+from .functional.cumulative import *
+from .functional.extremes import *
 from .functional.indexing import *
 from .functional.joining import *
 from .functional.pointwise import *
+from .functional.product import *
 from .functional.random import *
 from .functional.reduction import *
 from .functional.shape import *
+from .functional.sorting import *
 from .version import __version__
 
 newaxis = None

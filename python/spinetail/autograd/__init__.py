@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .engine import grad
+from .function import Function
 from .hooks import RemovableHandle
 from .mode import (
     enable_grad,
@@ -16,12 +17,15 @@ from .tape import Node, like, record, record_many, unbroadcast, view, wrap
 from .tensor import Tensor, make, method
 
 __all__ = [
+    "Function",
     "Node",
     "RemovableHandle",
     "Tensor",
     "backward",
     "enable_grad",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "inference_mode",
     "is_grad_enabled",
     "is_inference_mode_enabled",
@@ -60,3 +64,15 @@ def backward(
 
 
 from . import engine  # noqa: E402
+
+
+def __getattr__(name: str):
+    if name in ("gradcheck", "gradgradcheck", "GradcheckError"):
+        from importlib import import_module
+
+        checks = import_module(".gradcheck", __name__)
+        globals().update(
+            gradcheck=checks.gradcheck, gradgradcheck=checks.gradgradcheck, GradcheckError=checks.GradcheckError
+        )
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import dtypes
-from .tape import Node, bump, enabled, make_node, storage
+from .tape import Node, bump, enabled, make_node, storage, wrap
 from .tensor import Tensor
 
 
@@ -45,23 +45,43 @@ def write(target: Tensor, source: np.ndarray, name: str) -> None:
     bump(target)
 
 
-def inplace(function: Callable, name: str) -> Callable:
-    """The in-place method for a function that returns a new tensor, attached to Tensor as `name`."""
+def inplace(function: Callable, name: str, keeps: bool = True) -> Callable:
+    """The in-place method for a function that returns a new tensor, attached to Tensor as `name`.
+
+    `keeps`: the function's gradient reads the old values, which are copied when the operation is recorded.
+    """
 
     def method(self, *args, **kwargs):
         check(self)
-        result = function(self, *args, **kwargs)
+        source = _old(self) if keeps and enabled() and (self._requires_grad or _tracked(args)) else self
+        result = function(source, *args, **kwargs)
+        if result is NotImplemented:
+            return result
         write(self, result._array, name)
         if result._requires_grad:
             if result._array.dtype != self._array.dtype:
                 result = result.to(self.dtype)
             rebase(self, result._node)
+        elif self._requires_grad and enabled():
+            rebase(self, make_node((self,), lambda grad: (grad * 0,), (), name, True))
         return self
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"In-place version of `{function.__name__}`: the result replaces the tensor's values."
     setattr(Tensor, name, method)
     return method
+
+
+def _old(tensor: Tensor) -> Tensor:
+    """The tensor as it is now, history included, in memory of its own."""
+    copy = wrap(tensor._array.copy())
+    copy._node = tensor._node
+    copy._requires_grad = tensor._requires_grad
+    return copy
+
+
+def _tracked(args: tuple) -> bool:
+    return any(isinstance(a, Tensor) and a._requires_grad for a in args)
 
 
 def rebase(target: Tensor, node: Node) -> None:

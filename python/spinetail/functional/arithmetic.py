@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import dtypes
 from ..autograd.tensor import Tensor
-from .door import binary, lift, mutable, operation, quiet
+from .door import binary, lift, mutable, operands, operation, quiet
 
 __all__ = [
     "add",
@@ -17,13 +18,17 @@ __all__ = [
     "divide",
     "floor_divide",
     "fmod",
+    "heaviside",
+    "hypot",
     "lerp",
+    "logaddexp",
     "maximum",
     "minimum",
     "mul",
     "multiply",
     "pow",
     "remainder",
+    "result_type",
     "rsub",
     "sub",
     "subtract",
@@ -66,7 +71,10 @@ def _pow_right(grad, x, y):
     from .indexing import where
     from .pointwise import log
 
-    x = lift(x) if isinstance(y, Tensor) else np.asarray(x)
+    if not isinstance(x, (Tensor, np.ndarray)):
+        x = (y._array if isinstance(y, Tensor) else y).dtype.type(x)
+    if isinstance(y, Tensor):
+        x = lift(x)
     return grad * where((x == 0) & (y >= 0), (x**y) * 0, (x**y) * log(x))
 
 
@@ -82,11 +90,11 @@ def _truncated_quotient(x, y):
     return trunc(x / y)
 
 
-def _share(grad, x, y, wins):
-    """The part of a maximum's gradient for the operand that wins; equal operands share it."""
-    one = 1 if isinstance(grad, Tensor) else grad.dtype.type(1)
-    half = 0.5 if isinstance(grad, Tensor) else grad.dtype.type(0.5)
-    return grad * ((wins * one) + (x == y) * half)
+def _share(grad, x, y, loses):
+    """The part of an extreme's gradient for one operand: all unless it loses, half of it when both are equal."""
+    if isinstance(grad, Tensor):
+        return grad * (1 - loses * 1.0 - (x == y) * 0.5)
+    return grad * (1 - loses * grad.dtype.type(1) - (x == y) * grad.dtype.type(0.5))
 
 
 def _unit(x, y):
@@ -97,17 +105,17 @@ _add = binary("add", np.add, lambda g, x, y: g, lambda g, x, y: g)
 _sub = binary("sub", _subtract, lambda g, x, y: g, lambda g, x, y: -g)
 _mul = binary("mul", np.multiply, lambda g, x, y: g * y, lambda g, x, y: g * x, "y/x")
 _div = binary("div", quiet(np.divide), lambda g, x, y: g / y, lambda g, x, y: -g * x / (y * y), "y/xy", floats=True)
-_floor_divide = binary("floor_divide", quiet(np.floor_divide))
+_floor_divide = binary("floor_divide", quiet(np.floor_divide), lambda g, x, y: g * 0, lambda g, x, y: g * 0)
 _remainder = binary(
     "remainder", quiet(np.remainder), lambda g, x, y: g, lambda g, x, y: -g * _floor_quotient(x, y), "/xy"
 )
 _fmod = binary("fmod", quiet(np.fmod), lambda g, x, y: g, lambda g, x, y: -g * _truncated_quotient(x, y), "/xy")
 _pow = binary("pow", quiet(_power), _pow_left, _pow_right, "xy/xy")
 _maximum = binary(
-    "maximum", np.maximum, lambda g, x, y: _share(g, x, y, x > y), lambda g, x, y: _share(g, x, y, y > x), "xy/xy"
+    "maximum", np.maximum, lambda g, x, y: _share(g, x, y, x < y), lambda g, x, y: _share(g, x, y, y < x), "xy/xy"
 )
 _minimum = binary(
-    "minimum", np.minimum, lambda g, x, y: _share(g, x, y, x < y), lambda g, x, y: _share(g, x, y, y < x), "xy/xy"
+    "minimum", np.minimum, lambda g, x, y: _share(g, x, y, x > y), lambda g, x, y: _share(g, x, y, y > x), "xy/xy"
 )
 _atan2 = binary(
     "atan2", np.arctan2, lambda g, x, y: g * y / _unit(x, y), lambda g, x, y: -g * x / _unit(x, y), "xy/xy", floats=True
@@ -277,6 +285,58 @@ def atan2(input, other):
     return _atan2(input, other)
 
 
+_hypot = binary(
+    "hypot",
+    np.hypot,
+    lambda g, x, y: g * x / (x * x + y * y) ** 0.5,
+    lambda g, x, y: g * y / (x * x + y * y) ** 0.5,
+    "xy/xy",
+)
+_logaddexp = binary(
+    "logaddexp",
+    quiet(np.logaddexp),
+    lambda g, x, y: g / (1 + _exp(y - x)),
+    lambda g, x, y: g / (1 + _exp(x - y)),
+    "xy/xy",
+)
+_heaviside = binary("heaviside", np.heaviside)
+
+
+def _exp(v):
+    return v.exp() if isinstance(v, Tensor) else np.exp(v)
+
+
+@operation
+def hypot(input, other):
+    """√(input² + other²), element by element, without overflow."""
+    return _hypot(input, other)
+
+
+@operation
+def logaddexp(input, other):
+    """log(e^input + e^other), element by element, without overflow."""
+    return _logaddexp(input, other)
+
+
+@operation
+def heaviside(input, values):
+    """0 below zero, 1 above, and `values` at zero."""
+    return _heaviside(input, values)
+
+
+def result_type(tensor1, tensor2) -> dtypes.dtype:
+    """The dtype that an operation between two tensors or numbers has.
+
+    >>> import spinetail as st
+    >>> st.result_type(st.tensor([1]), 1.0)
+    spinetail.float32
+    """
+    if not isinstance(tensor1, Tensor) and not isinstance(tensor2, Tensor):
+        tensor1 = lift(tensor1)
+    _, _, x, y = operands("result_type", tensor1, tensor2)
+    return dtypes.of((x if isinstance(tensor1, Tensor) else y).dtype)
+
+
 @operation
 def lerp(input, end, weight):
     """Linear interpolation: input + weight · (end - input); `weight` is a number or a tensor.
@@ -356,8 +416,10 @@ def _attach() -> None:
         operator = _arithmetic(function)
         setattr(Tensor, f"__{name}__", operator)
         setattr(Tensor, f"__r{name}__", _arithmetic(_reflected(function)))
-        mutable(operator, f"__i{name}__")
-    for function in (add, sub, mul, div, floor_divide, remainder, fmod, pow, lerp, addcmul, addcdiv, atan2):
+        mutable(operator, f"__i{name}__", keeps=name not in ("add", "sub"))
+    for function in (add, sub):
+        mutable(function, keeps=False)
+    for function in (mul, div, floor_divide, remainder, fmod, pow, lerp, addcmul, addcdiv, atan2):
         mutable(function)
     for name, function in (
         ("subtract", sub),

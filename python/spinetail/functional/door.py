@@ -78,10 +78,10 @@ def both(function: F) -> F:
     return door  # type: ignore[return-value]
 
 
-def mutable(function: Callable, name: str | None = None) -> None:
-    """Attach the in-place method, `name` or the function's own name with an underscore."""
+def mutable(function: Callable, name: str | None = None, keeps: bool = True) -> None:
+    """Attach the in-place method, `name` or the function's own name with an underscore (`keeps`: see `inplace`)."""
     plain = getattr(function, "__wrapped__", function)
-    inplace(plain, name or plain.__name__ + "_")
+    inplace(plain, name or plain.__name__ + "_", keeps)
 
 
 def scalar(array: ndarray, value: object):

@@ -61,8 +61,12 @@ def cat(tensors, dim=0, *, axis=None, out=None):
     tensor([1., 1., 0.])
     """
     tensors, wrapped = _list("cat", tensors)
-    tensors = _common([t for t in tensors if t._array.shape != (0,)] or tensors[:1])
+    tensors = _common(tensors)
     arrays = [t._array for t in tensors]
+    rank = max(a.ndim for a in arrays)
+    if rank > 1:  # PyTorch lets empty vectors stand beside anything
+        tensors = [t for t, a in zip(tensors, arrays, strict=True) if a.shape != (0,)]
+        arrays = [t._array for t in tensors]
     if arrays[0].ndim == 0:
         raise ValueError("[cat] zero-dimensional tensors cannot be concatenated; use stack")
     dim = wrap_dim("cat", dim if axis is None else axis, arrays[0].ndim)

@@ -9,7 +9,8 @@ import numpy as np
 from .. import dtypes
 from ..autograd.tape import enabled, like, like_output, ndarray, record, wrap
 from ..autograd.tensor import Tensor
-from .door import mutable, operands, operation
+from .arithmetic import maximum, minimum
+from .door import mutable, operation
 from .indexing import where
 
 __all__ = [
@@ -102,7 +103,7 @@ def unary(name: str, compute, gradient, doc: str, reads: str = "input", warns: b
     function.__module__ = __name__
     NAMES.append(name)
     result = operation(function)
-    mutable(result)
+    mutable(result, keeps=reads == "input")
     return result
 
 
@@ -122,6 +123,11 @@ def _sigmoid(x):
 
 def _frac(x):
     return x - np.trunc(x)
+
+
+def _sign(x):
+    """The sign, which is 0 for NaN as in PyTorch."""
+    return np.greater(x, 0).astype(x.dtype) - np.less(x, 0) if x.dtype.kind != "b" else x
 
 
 def _erf(x):
@@ -172,7 +178,7 @@ neg = unary("neg", np.negative, lambda g, _: -g, "Each element with the opposite
 abs = unary(
     "abs", np.abs, lambda g, x: g * sign(x), "The absolute value of each element; the gradient at 0 is 0.", floats=False
 )
-sign = unary("sign", np.sign, _zero, "-1, 0 or 1 by the sign of each element.", "", floats=False)
+sign = unary("sign", _sign, _zero, "-1, 0 or 1 by the sign of each element.", "", floats=False)
 sin = unary("sin", np.sin, lambda g, x: g * cos(x), "The sine of each element, in radians.", warns=True)
 cos = unary("cos", np.cos, lambda g, x: -g * sin(x), "The cosine of each element, in radians.", warns=True)
 tan = unary("tan", np.tan, lambda g, y: g * (y * y + 1), "The tangent of each element, in radians.", "output", True)
@@ -239,7 +245,7 @@ def round(input, *, decimals=0):
 def clamp(input, min=None, max=None):
     """Each element moved into [min, max]; the bounds are numbers or tensors. NaN stays NaN.
 
-    The gradient is 1 inside and on the bounds, 0 outside. Raises: ValueError when both bounds are None.
+    The gradient is 1 inside, 0 on the bounds and outside; bounds that are tensors share it when equal. Raises: ValueError when both bounds are None.
 
     >>> import spinetail as st
     >>> st.clamp(st.tensor([-2.0, 0.5, 2.0]), -1, 1)
@@ -248,12 +254,8 @@ def clamp(input, min=None, max=None):
     if min is None and max is None:
         raise ValueError("[clamp] at least one of 'min' or 'max' must not be None")
     if isinstance(min, (Tensor, ndarray)) or isinstance(max, (Tensor, ndarray)):
-        result = input
-        if min is not None:
-            result = _bounded(result, min, np.maximum, lambda x, b: x < b)
-        if max is not None:
-            result = _bounded(result, max, np.minimum, lambda x, b: x > b)
-        return result
+        result = input if min is None else maximum(input, min)
+        return result if max is None else minimum(result, max)
     x = input._array
     if x.dtype.kind in "biu" and (isinstance(min, float) or isinstance(max, float)):
         input = input.to(dtypes.get_default_dtype().numpy)
@@ -266,17 +268,10 @@ def clamp(input, min=None, max=None):
         return wrap(out)
 
     def backward(grad):
-        inside = (x >= low if low is not None else True) & (x <= high if high is not None else True)
+        inside = (x > low if low is not None else True) & (x < high if high is not None else True)
         return (where(inside, grad, 0.0) if isinstance(grad, Tensor) else grad * inside,)
 
     return record(out, (input,), backward, (input,), "clamp", twice=True)
-
-
-def _bounded(input: Tensor, bound, pick, beyond) -> Tensor:
-    a, b, x, y = operands("clamp", input, bound)
-    pick(x, y)
-    outside = beyond(x, y)
-    return where(outside, y if b is None else b, a)
 
 
 @operation
@@ -309,7 +304,7 @@ def relu(input):
         return wrap(y)
     if type(y) is not ndarray:
         y = np.asarray(y)
-    return record(y, (input,), lambda grad: (grad * (y > 0),), (), "relu", True)
+    return record(y, (input,), lambda grad: (grad * ~(y <= 0),), (), "relu", True)
 
 
 @operation

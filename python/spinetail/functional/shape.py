@@ -19,12 +19,15 @@ __all__ = [
     "broadcast_tensors",
     "broadcast_to",
     "flatten",
+    "moveaxis",
     "movedim",
     "numel",
     "permute",
     "ravel",
     "reshape",
     "squeeze",
+    "swapaxes",
+    "swapdims",
     "t",
     "transpose",
     "unflatten",
@@ -312,6 +315,11 @@ def transpose(input, dim0, dim1):
     return _permute(input, tuple(order), "transpose")
 
 
+for _alias in ("swapaxes", "swapdims"):
+    setattr(Tensor, _alias, transpose.__wrapped__)
+swapaxes = swapdims = transpose
+
+
 @operation
 def permute(input, *dims, **keyword):
     """With the dimensions in another order.
@@ -353,6 +361,10 @@ def movedim(input, source, destination):
     for place, d in sorted(zip(targets, sources, strict=True)):
         order.insert(place, d)
     return _permute(input, tuple(order), "movedim")
+
+
+moveaxis = movedim
+Tensor.moveaxis = movedim.__wrapped__
 
 
 @operation

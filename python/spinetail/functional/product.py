@@ -1,0 +1,391 @@
+"""Products of vectors and matrices under PyTorch's names, Einstein sums, distances."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..autograd.tape import enabled, like, record, wrap
+from ..autograd.tensor import Tensor
+from .door import lift, lower, mutable, operation
+from .gemm import matmul
+
+__all__ = [
+    "addbmm",
+    "addmm",
+    "addmv",
+    "addr",
+    "baddbmm",
+    "bmm",
+    "cdist",
+    "chain_matmul",
+    "cosine_similarity",
+    "cross",
+    "dist",
+    "dot",
+    "einsum",
+    "ger",
+    "inner",
+    "kron",
+    "matmul",
+    "mm",
+    "mv",
+    "outer",
+    "tensordot",
+    "vdot",
+]
+
+Tensor.matmul = lambda self, other: matmul(self, other)
+
+
+def _ranks(name: str, *expected) -> None:
+    for operand, rank in expected:
+        if operand._array.ndim != rank:
+            raise ValueError(f"[{name}] expected {rank} dimensions, but got shape {list(operand._array.shape)}")
+
+
+@operation
+def mm(input, mat2, *, out=None):
+    """The product of two matrices: (n, m) times (m, p).
+
+    >>> import spinetail as st
+    >>> st.mm(st.eye(2), st.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    mat2 = lift(mat2)
+    _ranks("mm", (input, 2), (mat2, 2))
+    return matmul(input, mat2)
+
+
+@operation
+def bmm(input, mat2, *, out=None):
+    """The products of two batches of matrices: (b, n, m) times (b, m, p).
+
+    Raises: ValueError for other ranks or different batches.
+    """
+    mat2 = lift(mat2)
+    _ranks("bmm", (input, 3), (mat2, 3))
+    if input._array.shape[0] != mat2._array.shape[0]:
+        raise ValueError(
+            f"[bmm] batches of {input._array.shape[0]} and {mat2._array.shape[0]} matrices do not go together"
+        )
+    return matmul(input, mat2)
+
+
+@operation
+def mv(input, vec):
+    """The product of a matrix and a vector."""
+    vec = lift(vec)
+    _ranks("mv", (input, 2), (vec, 1))
+    return matmul(input, vec)
+
+
+@operation
+def dot(input, tensor):
+    """The inner product of two vectors.
+
+    >>> import spinetail as st
+    >>> st.dot(st.tensor([1.0, 2.0]), st.tensor([3.0, 4.0]))
+    tensor(11.)
+    """
+    tensor = lift(tensor)
+    _ranks("dot", (input, 1), (tensor, 1))
+    if input._array.shape != tensor._array.shape:
+        raise ValueError(f"[dot] vectors of {input._array.size} and {tensor._array.size} elements do not go together")
+    if input._array.dtype.kind in "biu":
+        return (input * tensor).sum().to(input._array.dtype)
+    return matmul(input, tensor)
+
+
+vdot = dot
+Tensor.vdot = dot.__wrapped__
+
+
+@operation
+def inner(input, other):
+    """Inner products over the last dimensions."""
+    other = lift(other)
+    if input._array.ndim == 0 or other._array.ndim == 0:
+        return input * other
+    return tensordot(input, other, ([-1], [-1]))
+
+
+@operation
+def outer(input, vec2, *, out=None):
+    """The outer product of two vectors.
+
+    >>> import spinetail as st
+    >>> st.outer(st.tensor([1, 2]), st.tensor([3, 4]))
+    tensor([[3, 4],
+            [6, 8]])
+    """
+    vec2 = lift(vec2)
+    _ranks("outer", (input, 1), (vec2, 1))
+    return input.unsqueeze(1) * vec2
+
+
+ger = outer
+Tensor.ger = outer.__wrapped__
+
+
+def _blend(input: Tensor, product: Tensor, beta, alpha) -> Tensor:
+    product = product if alpha == 1 else product * alpha
+    if beta == 0:  # as PyTorch: NaN in input does not matter then
+        return product
+    return product + (input if beta == 1 else input * beta)
+
+
+@operation
+def addmm(input, mat1, mat2, *, beta=1, alpha=1):
+    """beta · input + alpha · mat1 @ mat2.
+
+    >>> import spinetail as st
+    >>> st.addmm(st.ones(1), st.eye(2), st.eye(2))
+    tensor([[2., 1.],
+            [1., 2.]])
+    """
+    return _blend(input, mm.__wrapped__(lift(mat1), mat2), beta, alpha)
+
+
+@operation
+def addmv(input, mat, vec, *, beta=1, alpha=1):
+    """beta · input + alpha · mat @ vec."""
+    return _blend(input, mv.__wrapped__(lift(mat), vec), beta, alpha)
+
+
+@operation
+def addr(input, vec1, vec2, *, beta=1, alpha=1):
+    """beta · input + alpha · vec1 ⊗ vec2."""
+    return _blend(input, outer.__wrapped__(lift(vec1), vec2), beta, alpha)
+
+
+@operation
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
+    """beta · input + alpha · batch1 @ batch2, for batches of matrices."""
+    return _blend(input, bmm.__wrapped__(lift(batch1), batch2), beta, alpha)
+
+
+@operation
+def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
+    """beta · input + alpha · Σ batch1[i] @ batch2[i]."""
+    return _blend(input, bmm.__wrapped__(lift(batch1), batch2).sum(0), beta, alpha)
+
+
+def chain_matmul(*matrices):
+    """The product of several matrices."""
+    result = matrices[0]
+    for matrix in matrices[1:]:
+        result = matmul(result, matrix)
+    return result
+
+
+for _function in (addmm, addmv, addr, baddbmm, addbmm):
+    mutable(_function)
+
+
+def tensordot(a, b, dims=2):
+    """The sum of products over several dimensions: the last `dims` of a with the first of b, or two lists of dimensions."""
+    tensors = isinstance(a, Tensor) or isinstance(b, Tensor)
+    a, b = lift(a), lift(b)
+    n, m = a._array.ndim, b._array.ndim
+    if isinstance(dims, int):
+        left, right = list(range(n - dims, n)), list(range(dims))
+    else:
+        left, right = ([int(d) % r for d in ds] for ds, r in zip(dims, (n, m), strict=True))
+    free_a, free_b = [d for d in range(n) if d not in left], [d for d in range(m) if d not in right]
+    shape = [a._array.shape[d] for d in free_a] + [b._array.shape[d] for d in free_b]
+    size = int(np.prod([a._array.shape[d] for d in left]))
+    rows = a.permute(free_a + left).reshape(int(np.prod(shape[: len(free_a)])), size)
+    columns = b.permute(right + free_b).reshape(size, int(np.prod(shape[len(free_a) :])))
+    result = matmul(rows, columns).reshape(shape)
+    return result if tensors else lower(result)
+
+
+def einsum(equation, *operands):
+    """A sum of products in Einstein's notation: einsum("ij,jk->ik", a, b).
+
+    Letters that are missing on the right of -> are summed over; "..." stands for the dimensions that broadcast.
+    Raises: ValueError for an equation that does not fit the operands.
+
+    >>> import spinetail as st
+    >>> st.einsum("ij->j", st.ones(2, 3))
+    tensor([2., 2., 2.])
+    """
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
+    wrapped = any(isinstance(o, Tensor) for o in operands)
+    tensors = [lift(o) for o in operands]
+    inputs, output = _letters(equation.replace(" ", ""), [t._array.ndim for t in tensors])
+    product = _two_operands(tensors, inputs, output) if len(tensors) == 2 else None
+    result = _einsum(tensors, inputs, output) if product is None else product
+    return result if wrapped else lower(result)
+
+
+def _letters(equation: str, ranks: list) -> tuple[list, str]:
+    """The letters of each operand and of the output; dimensions under "..." get letters of their own."""
+    left, arrow, right = equation.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(ranks):
+        raise ValueError(f"[einsum] {equation!r} has {len(terms)} operands, but {len(ranks)} were given")
+    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in equation]
+    widths = [rank - len(term) + 3 if "..." in term else 0 for term, rank in zip(terms, ranks, strict=True)]
+    dots = spare[: max(widths, default=0)]
+    inputs = []
+    for term, width, rank in zip(terms, widths, ranks, strict=True):
+        whole = term.replace("...", "".join(dots[len(dots) - width :]) if width > 0 else "")
+        if len(whole) != rank or (not whole.isalpha() and whole):
+            raise ValueError(f"[einsum] {term!r} does not describe an operand of {rank} dimensions")
+        inputs.append(whole)
+    if arrow:
+        output = right.replace("...", "".join(dots))
+    else:
+        joined = "".join(inputs)
+        output = "".join(dots) + "".join(sorted(c for c in set(joined) if joined.count(c) == 1 and c not in dots))
+    unknown = set(output) - set("".join(inputs))
+    if unknown or len(set(output)) != len(output):
+        raise ValueError(f"[einsum] the output {right!r} of {equation!r} has unknown or repeated letters")
+    return inputs, output
+
+
+def _two_operands(tensors: list, inputs: list, output: str) -> Tensor | None:
+    """A product of two operands as a batched matrix product, where every letter and extent allows it."""
+    (a, b), (left, right) = tensors, inputs
+    if a._array.dtype.kind != "f" or a._array.dtype != b._array.dtype:
+        return None
+    if len(set(left)) != len(left) or len(set(right)) != len(right):
+        return None
+    extents = dict(zip(left, a._array.shape, strict=True))
+    for letter, extent in zip(right, b._array.shape, strict=True):
+        if extents.setdefault(letter, extent) != extent:
+            return None
+    batch = [c for c in left if c in right and c in output]
+    summed = [c for c in left if c in right and c not in output]
+    rows = [c for c in left if c not in right]
+    columns = [c for c in right if c not in left]
+    if not summed or any(c not in output for c in (*rows, *columns)):
+        return None
+
+    def size(letters):
+        return int(np.prod([extents[c] for c in letters]))
+
+    x = a.permute([left.index(c) for c in (*batch, *rows, *summed)]).reshape(size(batch), size(rows), size(summed))
+    y = b.permute([right.index(c) for c in (*batch, *summed, *columns)]).reshape(
+        size(batch), size(summed), size(columns)
+    )
+    letters = [*batch, *rows, *columns]
+    result = matmul(x, y).reshape([extents[c] for c in letters])
+    order = [letters.index(c) for c in output]
+    return result if order == list(range(len(order))) else result.permute(order)
+
+
+def _einsum(tensors: list, inputs: list, output: str) -> Tensor:
+    """Any Einstein sum, by NumPy."""
+    arrays = [t._array for t in tensors]
+    try:
+        out = np.einsum(",".join(inputs) + "->" + output, *arrays, optimize=len(arrays) > 2)
+    except ValueError as error:
+        raise ValueError(f"[einsum] {error}") from None
+    if not (enabled() and any(t._requires_grad for t in tensors)):
+        return wrap(np.array(out))
+
+    def backward(grad):
+        values = [like(grad, t) for t in tensors]
+        parts = []
+        for i, tensor in enumerate(tensors):
+            if not tensor._requires_grad:
+                parts.append(None)
+                continue
+            others = [v for j, v in enumerate(values) if j != i]
+            letters = [t for j, t in enumerate(inputs) if j != i]
+            parts.append(_einsum_gradient(grad, output, others, letters, inputs[i], arrays[i].shape))
+        return tuple(parts)
+
+    return record(np.array(out), tensors, backward, tuple(tensors), "einsum", twice=True)
+
+
+def _einsum_gradient(grad, output: str, others: list, letters: list, own: str, shape: tuple):
+    """The gradient of an Einstein sum for the operand with the letters `own`."""
+    known = set(output).union(*letters)
+    distinct = "".join(dict.fromkeys(own))
+    kept = "".join(c for c in distinct if c in known)
+    equation = ",".join([output, *letters]) + "->" + kept
+    part = einsum(equation, grad, *others)
+    if isinstance(part, Tensor):
+        expand = Tensor.expand
+    else:
+        part, expand = np.asarray(part), np.broadcast_to
+    extents = dict(zip(own, shape, strict=True))
+    part = part.reshape([part.shape[kept.index(c)] if c in kept else 1 for c in distinct])
+    part = expand(part, tuple(extents[c] for c in distinct))
+    if distinct == own:
+        return part
+    result = np.zeros(shape, grad._array.dtype if isinstance(grad, Tensor) else grad.dtype)
+    if isinstance(part, Tensor):
+        raise RuntimeError("[einsum] create_graph=True is not supported for repeated letters")
+    grid = np.ogrid[tuple(slice(extents[c]) for c in distinct)]
+    result[tuple(grid[distinct.index(c)] for c in own)] = part
+    return result
+
+
+@operation
+def cross(input, other, dim=None):
+    """The cross product of vectors of three elements along `dim`, by default the first dimension of that size."""
+    other = lift(other)
+    if dim is None:
+        dim = input._array.shape.index(3) if 3 in input._array.shape else -1
+    a, b = input.movedim(dim, 0), other.movedim(dim, 0)
+    if a._array.shape[0] != 3 or b._array.shape[0] != 3:
+        raise ValueError(f"[cross] dimension {dim} must have size 3")
+    from .joining import stack
+
+    return stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], 0).movedim(0, dim)
+
+
+@operation
+def kron(input, other):
+    """The Kronecker product."""
+    other = lift(other)
+    n = max(input._array.ndim, other._array.ndim)
+    a, b = (t.reshape((1,) * (n - t._array.ndim) + t._array.shape) for t in (input, other))
+    wide = [s for pair in zip(a._array.shape, (1,) * n, strict=True) for s in pair]
+    thin = [s for pair in zip((1,) * n, b._array.shape, strict=True) for s in pair]
+    return (a.reshape(wide) * b.reshape(thin)).reshape(
+        [x * y for x, y in zip(a._array.shape, b._array.shape, strict=True)]
+    )
+
+
+@operation
+def dist(input, other, p=2):
+    """The p-norm of the difference."""
+    return (input - other).norm(p)
+
+
+def cdist(x1, x2, p=2.0, compute_mode=None):
+    """The p-norm distances between all rows of two matrices (or batches of them).
+
+    Shapes: x1 (*, n, d), x2 (*, m, d), result (*, n, m).
+
+    >>> import spinetail as st
+    >>> st.cdist(st.tensor([[0.0, 0.0]]), st.tensor([[3.0, 4.0]]))
+    tensor([[5.]])
+    """
+    tensors = isinstance(x1, Tensor) or isinstance(x2, Tensor)
+    a, b = lift(x1), lift(x2)
+    if a._array.shape[-1] != b._array.shape[-1]:
+        raise ValueError(f"[cdist] rows of {a._array.shape[-1]} and {b._array.shape[-1]} elements cannot be compared")
+    result = (a.unsqueeze(-2) - b.unsqueeze(-3)).norm(p, -1)
+    return result if tensors else lower(result)
+
+
+def cosine_similarity(x1, x2, dim=1, eps=1e-8):
+    """The cosine of the angle between vectors along `dim`: x·y / (max(|x|, eps) · max(|y|, eps)).
+
+    >>> import spinetail as st
+    >>> st.cosine_similarity(st.tensor([[1.0, 0.0]]), st.tensor([[1.0, 0.0]]))
+    tensor([1.])
+    """
+    tensors = isinstance(x1, Tensor) or isinstance(x2, Tensor)
+    a, b = lift(x1), lift(x2)
+    lengths = a.norm(2, dim, True).clamp(min=eps), b.norm(2, dim, True).clamp(min=eps)
+    result = ((a / lengths[0]) * (b / lengths[1])).sum(dim)
+    return result if tensors else lower(result)
