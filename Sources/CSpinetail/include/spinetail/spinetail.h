@@ -10,6 +10,7 @@
 #include "spinetail/simd.h"
 
 #include "spinetail/activation.h"
+#include "spinetail/attention.h"
 #include "spinetail/gemm.h"
 #include "spinetail/loss.h"
 #include "spinetail/optimizer.h"

@@ -1,0 +1,136 @@
+import CSpinetail
+
+@c @implementation
+public func spinetail_attention_forward(
+    _ output: Descriptor, _ lse: Descriptor?, _ query: Descriptor, _ key: Descriptor, _ value: Descriptor,
+    _ mask: Descriptor?, _ scale: Double, _ causal: Int64
+) -> spinetail_status {
+    let status = checkAttention(query, key, value, mask, output: output, at: 1, first: 3)
+    if status != Status.ok { return status }
+    if let lse {
+        if lse.dtype != query.dtype { return Status.dtype(2) }
+        if !sameRows(lse, query.extent(0), query.extent(1), query.extent(2)) { return Status.shape(2) }
+        if !lse.isContiguous { return Status.layout(2) }
+    }
+    if query.holds(Float.self) {
+        return forward(Float.self, output, lse, query, key, value, mask, scale, causal: causal != 0)
+    }
+    if query.holds(Double.self) {
+        return forward(Double.self, output, lse, query, key, value, mask, scale, causal: causal != 0)
+    }
+    return Status.dtype(3)
+}
+
+private func sameRows(_ array: Descriptor, _ a: Int, _ b: Int, _ c: Int) -> Bool {
+    array.rank == 3 && array.extent(0) == a && array.extent(1) == b && array.extent(2) == c
+}
+
+/// Nanoseconds of work that one task should have at least.
+private let taskNanoseconds = 10_000
+
+private func forward<E: Real>(
+    _ type: E.Type, _ output: Descriptor, _ lse: Descriptor?, _ query: Descriptor, _ key: Descriptor,
+    _ value: Descriptor, _ mask: Descriptor?, _ scale: Double, causal: Bool
+) -> Int32 {
+    guard let anything = output.pointer(E.self) ?? lse?.pointer(E.self) else { return Status.ok }
+    let problem = AttentionProblem<E>(query, key, value, mask, scale: scale, causal: causal, anything: anything)
+    let blocks = pieces(problem.queries, AttentionBlock<E>.queries)
+    let units = problem.batches &* problem.heads &* blocks
+    let cost = problem.blockNanoseconds
+    let unitsPerTask = Swift.max(1, divide(taskNanoseconds, by: cost))
+    let bytes = ForwardScratch<E>.bytes(problem)
+    let workers = workerLimit()
+    guard let scratch = Scratch.take(bytes &* workers) else { return Status.noMemory }
+    defer { Scratch.give(scratch) }
+    return parallel(
+        pieces(units, unitsPerTask), cost: units &* cost, workers: workers,
+        AttentionForward<E>(
+            problem: problem, output: HeadRows(output, E.self, fallback: anything), lse: lse?.pointer(E.self),
+            scratch: scratch, scratchBytes: bytes, blocks: blocks, units: units, unitsPerTask: unitsPerTask))
+}
+
+@c @implementation
+public func spinetail_attention_backward(
+    _ dquery: Descriptor, _ dkey: Descriptor, _ dvalue: Descriptor, _ dmask: Descriptor?, _ doutput: Descriptor,
+    _ output: Descriptor, _ lse: Descriptor, _ query: Descriptor, _ key: Descriptor, _ value: Descriptor,
+    _ mask: Descriptor?, _ scale: Double, _ causal: Int64
+) -> spinetail_status {
+    let status = checkAttention(query, key, value, mask, output: output, at: 6, first: 8)
+    if status != Status.ok { return status }
+    var gradient = checkGradient(dquery, like: query, at: 1)
+    if gradient == Status.ok { gradient = checkGradient(dkey, like: key, at: 2) }
+    if gradient == Status.ok { gradient = checkGradient(dvalue, like: value, at: 3) }
+    if gradient == Status.ok { gradient = checkGradient(doutput, like: output, at: 5) }
+    if gradient != Status.ok { return gradient }
+    if lse.dtype != query.dtype { return Status.dtype(7) }
+    if !sameRows(lse, query.extent(0), query.extent(1), query.extent(2)) { return Status.shape(7) }
+    if !lse.isContiguous { return Status.layout(7) }
+    if let dmask {
+        guard mask != nil, dmask.dtype == query.dtype else { return Status.dtype(4) }
+        if !sameRows(dmask, query.extent(0), query.extent(1), query.extent(2), key.extent(2)) { return Status.shape(4) }
+        if !dmask.isContiguous { return Status.layout(4) }
+    }
+    if query.holds(Float.self) {
+        return backward(
+            Float.self, dquery, dkey, dvalue, dmask, doutput, output, lse, query, key, value, mask, scale,
+            causal: causal != 0)
+    }
+    if query.holds(Double.self) {
+        return backward(
+            Double.self, dquery, dkey, dvalue, dmask, doutput, output, lse, query, key, value, mask, scale,
+            causal: causal != 0)
+    }
+    return Status.dtype(8)
+}
+
+/// The number of tasks that a call is cut into at least, where it has the keys for it.
+private let leastTasks = 16
+
+private func backward<E: Real>(
+    _ type: E.Type, _ dquery: Descriptor, _ dkey: Descriptor, _ dvalue: Descriptor, _ dmask: Descriptor?,
+    _ doutput: Descriptor, _ output: Descriptor, _ lse: Descriptor, _ query: Descriptor, _ key: Descriptor,
+    _ value: Descriptor, _ mask: Descriptor?, _ scale: Double, causal: Bool
+) -> Int32 {
+    let some = dquery.pointer(E.self) ?? dkey.pointer(E.self) ?? dvalue.pointer(E.self)
+    guard let anything = some else { return Status.ok }
+    let problem = AttentionProblem<E>(query, key, value, mask, scale: scale, causal: causal, anything: anything)
+    let heads = problem.batches &* key.extent(1)
+    if heads == 0 { return Status.ok }
+    let blocks = pieces(problem.keys, AttentionBlock<E>.keys)
+    let chunks = Swift.max(1, Swift.min(blocks, pieces(leastTasks, heads)))
+    let units = heads &* chunks
+    let queryBlocks = pieces(problem.queries, AttentionBlock<E>.queries) &* problem.headsPerKey
+    let cost = 300 &+ divide(problem.blockNanoseconds &* queryBlocks &* 5 / 2, by: chunks)
+    let unitsPerTask = Swift.max(1, divide(taskNanoseconds, by: cost))
+    let bytes = BackwardScratch<E>.bytes(problem, chunks: chunks)
+    let padded = roundUp(problem.width, E.Lanes.width)
+    let partialCount = chunks > 1 ? problem.batches &* problem.heads &* chunks &* problem.queries &* padded : 0
+    let workers = workerLimit()
+    guard let scratch = Scratch.take(bytes &* workers &+ partialCount &* MemoryLayout<E>.size) else {
+        return Status.noMemory
+    }
+    defer { Scratch.give(scratch) }
+    let partial = (scratch + bytes &* workers).assumingMemoryBound(to: E.self)
+    let gradients = AttentionGradients<E>(
+        dquery: HeadRows(dquery, E.self, fallback: anything), dkey: HeadRows(dkey, E.self, fallback: anything),
+        dvalue: HeadRows(dvalue, E.self, fallback: anything), dmask: dmask?.pointer(E.self),
+        doutput: HeadRows(doutput, E.self, fallback: anything), output: HeadRows(output, E.self, fallback: anything),
+        lse: UnsafePointer(lse.pointer(E.self) ?? anything))
+    let status = parallel(
+        pieces(units, unitsPerTask), cost: units &* cost, workers: workers,
+        AttentionBackward<E>(
+            problem: problem, gradients: gradients, chunks: chunks, partial: chunks > 1 ? partial : nil,
+            scratch: scratch, scratchBytes: bytes, units: units, unitsPerTask: unitsPerTask))
+    if status != Status.ok || chunks == 1 || problem.queries == 0 { return status }
+    let rows = problem.batches &* problem.heads &* pieces(problem.queries, SumPartialQueries<E>.rows)
+    return parallel(
+        rows, cost: partialCount / 8,
+        SumPartialQueries<E>(
+            problem: problem, dquery: gradients.dquery, partial: partial, chunks: chunks, paddedWidth: padded))
+}
+
+private func checkGradient(_ gradient: Descriptor, like array: Descriptor, at position: Int32) -> Int32 {
+    if gradient.dtype != array.dtype { return Status.dtype(position) }
+    if !gradient.hasShape(of: array) { return Status.shape(position) }
+    return hasContiguousRows(gradient) ? Status.ok : Status.layout(position)
+}

@@ -1,0 +1,173 @@
+import CSpinetail
+
+/// Scratch of one worker for the forward pass.
+struct ForwardScratch<E: Real> {
+    let queries: UnsafeMutablePointer<E>
+    let scores: UnsafeMutablePointer<E>
+    let sums: UnsafeMutablePointer<E>
+    let values: UnsafeMutablePointer<E>
+    let mask: UnsafeMutablePointer<E>
+    let stage: UnsafeMutablePointer<E>
+    let state: SoftmaxState<E>
+
+    static func sizes(_ p: AttentionProblem<E>) -> (queries: Int, scores: Int, sums: Int, values: Int, mask: Int, stage: Int) {
+        let lanes = AttentionBlock<E>.queries
+        let keys = Swift.min(roundUp(p.keys, E.Lanes.width), AttentionBlock<E>.keys)
+        let padded = roundUp(p.valueWidth, E.Lanes.width)
+        let masked = p.mask.kind != .none
+        return (
+            p.width &* lanes, (keys &+ 1) &* lanes &+ 16, lanes &* padded, padded == p.valueWidth ? 0 : keys &* padded,
+            masked ? keys &* lanes : 0, masked ? E.Lanes.width &* AttentionBlock<E>.keys : 0
+        )
+    }
+
+    static func bytes(_ p: AttentionProblem<E>) -> Int {
+        let s = sizes(p)
+        let elements = s.queries &+ s.scores &+ s.sums &+ s.values &+ s.mask &+ s.stage &+ SoftmaxState<E>.elements
+        return roundUp(elements &* MemoryLayout<E>.size &+ 7 &* 64, 4096) &+ 128
+    }
+
+    init(_ memory: UnsafeMutableRawPointer, _ p: AttentionProblem<E>) {
+        let s = Self.sizes(p)
+        var next = memory
+        queries = carve(&next, s.queries)
+        scores = carve(&next, s.scores)
+        sums = carve(&next, s.sums)
+        values = carve(&next, s.values)
+        mask = carve(&next, s.mask)
+        stage = carve(&next, s.stage)
+        state = SoftmaxState(carve(&next, SoftmaxState<E>.elements))
+    }
+}
+
+/// The next `count` elements of a block of scratch, on a cache line of their own.
+func carve<E: Real>(_ next: inout UnsafeMutableRawPointer, _ count: Int) -> UnsafeMutablePointer<E> {
+    let result = next.assumingMemoryBound(to: E.self)
+    next += (count &* MemoryLayout<E>.size &+ 63) & ~63
+    return result
+}
+
+/// A task is some blocks of queries, head after head, so that a head's keys and values stay in cache.
+struct AttentionForward<E: Real>: ParallelTask {
+    let problem: AttentionProblem<E>
+    let output: HeadRows<E>
+    let lse: UnsafeMutablePointer<E>?
+    let scratch: UnsafeMutableRawPointer
+    let scratchBytes: Int
+    let blocks: Int
+    let units: Int
+    let unitsPerTask: Int
+
+    func run(_ index: Int, worker: Int) {
+        let memory = ForwardScratch<E>(scratch + worker &* scratchBytes, problem)
+        var unit = index &* unitsPerTask
+        let end = Swift.min(units, unit &+ unitsPerTask)
+        while unit < end {
+            let head = divide(unit, by: blocks)
+            // The longest work of a head first: under a causal mask that is its last block.
+            let block = blocks &- 1 &- remainder(unit, by: blocks)
+            runBlock(divide(head, by: problem.heads), remainder(head, by: problem.heads), block, memory)
+            unit &+= 1
+        }
+    }
+
+    /// One block of queries of one head, against all keys that it sees.
+    private func runBlock(_ batch: Int, _ head: Int, _ block: Int, _ memory: ForwardScratch<E>) {
+        let p = problem
+        let width = E.Lanes.width
+        let query = block &* AttentionBlock<E>.queries
+        let rows = Swift.min(AttentionBlock<E>.queries, p.queries &- query)
+        let vectors = (rows &+ width &- 1) / width
+        let keyHead = divide(head, by: p.headsPerKey)
+        let padded = roundUp(p.valueWidth, width)
+        let state = memory.state
+        state.reset()
+        AttentionPacking<E>.transpose(
+            p.query.rows(batch, head) + query &* p.query.row, row: p.query.row, count: rows, depth: p.width,
+            vectors: vectors, factor: E(p.scale * PowerOfTwo<E>.log2e), into: memory.queries)
+        let seen = p.keysSeen(through: query &+ rows &- 1)
+        var key = 0
+        while key < seen {
+            let keys = Swift.min(AttentionBlock<E>.keys, seen &- key)
+            let clip = CausalClip(causal: p.causal, query: query, key: key, keys: keys)
+            score(batch, head, keyHead, query, rows, vectors, key, keys, clip, memory)
+            var vector = 0
+            while vector < vectors {
+                state.exponentiate(
+                    vector: vector, scores: memory.scores,
+                    keys: clip.keysSeen(keys, first: vector &* width, width: width))
+                vector &+= 1
+            }
+            let values = PaddedRows(
+                p.value.rows(batch, keyHead) + key &* p.value.row, row: p.value.row, count: keys, width: p.valueWidth,
+                paddedWidth: padded, buffer: memory.values)
+            AttentionProduct<E>.sums(
+                rows: rows, columns: padded, depth: keys, a: memory.scores, queriesAreRows: true, b: values.base,
+                bDepth: values.row, c: memory.sums, cRow: padded, factor: key == 0 ? nil : state.factor, clip: clip)
+            key &+= keys
+        }
+        finish(batch, head, query, rows, padded, memory)
+    }
+
+    /// Scores of one block of keys with their mask, and each query's largest.
+    @inline(__always)
+    private func score(
+        _ batch: Int, _ head: Int, _ keyHead: Int, _ query: Int, _ rows: Int, _ vectors: Int, _ key: Int, _ keys: Int,
+        _ clip: CausalClip, _ memory: ForwardScratch<E>
+    ) {
+        let p = problem
+        let masked = p.mask.kind != .none
+        let hiding = masked || clip.active
+        AttentionProduct<E>.scores(
+            keys: p.key.rows(batch, keyHead) + key &* p.key.row, keyRow: p.key.row, count: keys, depth: p.width,
+            queries: memory.queries, vectors: vectors, out: memory.scores,
+            largest: hiding ? nil : memory.state.blockLargest, clip: clip)
+        if !hiding { return }
+        if masked {
+            p.mask.fill(
+                batch: batch, head: head, query: query, queries: rows, key: key, keys: keys, stage: memory.stage,
+                into: memory.mask)
+        }
+        var vector = 0
+        while vector < vectors {
+            let first = vector &* E.Lanes.width
+            memory.state.mask(
+                vector: vector, scores: memory.scores, mask: masked ? UnsafePointer(memory.mask) : nil,
+                keys: clip.keysSeen(keys, first: first, width: E.Lanes.width), causal: clip.active,
+                hiddenFrom: 0 &- clip.start &- first)
+            vector &+= 1
+        }
+    }
+
+    /// Divides the sums by the sums of exponentials and stores them; a query that sees nothing gets zeros.
+    private func finish(
+        _ batch: Int, _ head: Int, _ query: Int, _ rows: Int, _ padded: Int, _ memory: ForwardScratch<E>
+    ) {
+        let p = problem
+        let width = E.Lanes.width
+        let state = memory.state
+        let out = output.rows(batch, head) + query &* output.row
+        var r = 0
+        while r < rows {
+            let empty = state.sum[r] == 0
+            let factor = E.Lanes(repeating: empty ? 0 : 1 / state.sum[r])
+            let from = memory.sums + r &* padded
+            let to = out + r &* output.row
+            var i = 0
+            while i < p.valueWidth {
+                let value = empty ? .zero : E.Lanes.load(from + i) * factor
+                if i &+ width <= p.valueWidth { value.store(to + i) } else { value.store(to + i, count: p.valueWidth &- i) }
+                i &+= width
+            }
+            r &+= 1
+        }
+        guard let lse else { return }
+        let rowsOut = lse + ((batch &* p.heads &+ head) &* p.queries &+ query)
+        r = 0
+        while r < rows {
+            let log = CSpinetail.log(state.sum[r].double)
+            rowsOut[r] = E(log + state.largest[r].double * PowerOfTwo<E>.ln2)
+            r &+= 1
+        }
+    }
+}

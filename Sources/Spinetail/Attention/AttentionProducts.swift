@@ -1,0 +1,202 @@
+import CSpinetail
+
+/// Where a block meets the diagonal: query r of the block sees its keys 0 ... start + r.
+struct CausalClip {
+    var active: Bool
+    var start: Int
+
+    /// The block of `queries` from `query` on against the `keys` from `key` on.
+    @inline(__always) init(causal: Bool, query: Int, key: Int, keys: Int) {
+        start = query &- key
+        active = causal && keys > start &+ 1
+    }
+
+    /// How many of the `keys` a vector of `width` queries from lane `first` on sees.
+    @inline(__always) func keysSeen(_ keys: Int, first: Int, width: Int) -> Int {
+        active ? Swift.max(0, Swift.min(keys, start &+ first &+ width)) : keys
+    }
+}
+
+/// The two products of a block, over keys or queries of any number.
+enum AttentionProduct<E: Real> {
+    /// Scores of `count` keys with `vectors` vectors of queries; vectors that see none of a tile's keys are left out.
+    /// `largest` is per lane.
+    @inline(never)
+    static func scores(
+        keys: UnsafePointer<E>, keyRow: Int, count: Int, depth: Int, queries: UnsafePointer<E>, vectors: Int,
+        out: UnsafeMutablePointer<E>, largest: UnsafeMutablePointer<E>?, clip: CausalClip
+    ) {
+        let step = AttentionBlock<E>.scoreRows
+        var k = 0
+        while k < count {
+            // The last tile overlaps the one before it: the same numbers are written twice.
+            if k &+ step > count && count >= step { k = count &- step }
+            let hidden = clip.active ? Swift.max(0, k &- clip.start) : 0
+            let first = Swift.min(vectors &- 1, hidden / E.Lanes.width)
+            let lane = first &* E.Lanes.width
+            let q = queries + lane
+            let most = largest.map { $0 + lane }
+            let a = keys + k &* keyRow
+            let c = out + (k &* AttentionBlock<E>.queries &+ lane)
+            if k &+ step > count {
+                switch vectors &- first {
+                case 1:
+                    ScoreTile<E, 1, 1>.multiply(depth: depth, keys: a, keyRow: 0, queries: q, out: c, largest: most)
+                case 2:
+                    ScoreTile<E, 1, 2>.multiply(depth: depth, keys: a, keyRow: 0, queries: q, out: c, largest: most)
+                default:
+                    ScoreTile<E, 1, 3>.multiply(depth: depth, keys: a, keyRow: 0, queries: q, out: c, largest: most)
+                }
+                k &+= 1
+                continue
+            }
+            if AttentionBlock<E>.isWide {
+                tile8(depth, a, keyRow, q, vectors &- first, c, most)
+            } else {
+                tile4(depth, a, keyRow, q, vectors &- first, c, most)
+            }
+            k &+= step
+        }
+    }
+
+    @inline(__always)
+    private static func tile8(
+        _ depth: Int, _ keys: UnsafePointer<E>, _ keyRow: Int, _ queries: UnsafePointer<E>, _ vectors: Int,
+        _ out: UnsafeMutablePointer<E>, _ largest: UnsafeMutablePointer<E>?
+    ) {
+        switch vectors {
+        case 1:
+            ScoreTile<E, 8, 1>.multiply(
+                depth: depth, keys: keys, keyRow: keyRow, queries: queries, out: out, largest: largest)
+        case 2:
+            ScoreTile<E, 8, 2>.multiply(
+                depth: depth, keys: keys, keyRow: keyRow, queries: queries, out: out, largest: largest)
+        default:
+            ScoreTile<E, 8, 3>.multiply(
+                depth: depth, keys: keys, keyRow: keyRow, queries: queries, out: out, largest: largest)
+        }
+    }
+
+    @inline(__always)
+    private static func tile4(
+        _ depth: Int, _ keys: UnsafePointer<E>, _ keyRow: Int, _ queries: UnsafePointer<E>, _ vectors: Int,
+        _ out: UnsafeMutablePointer<E>, _ largest: UnsafeMutablePointer<E>?
+    ) {
+        switch vectors {
+        case 1:
+            ScoreTile<E, 4, 1>.multiply(
+                depth: depth, keys: keys, keyRow: keyRow, queries: queries, out: out, largest: largest)
+        case 2:
+            ScoreTile<E, 4, 2>.multiply(
+                depth: depth, keys: keys, keyRow: keyRow, queries: queries, out: out, largest: largest)
+        default:
+            ScoreTile<E, 4, 3>.multiply(
+                depth: depth, keys: keys, keyRow: keyRow, queries: queries, out: out, largest: largest)
+        }
+    }
+
+    /// c = c · factor + a · b for `rows` rows and `columns` (whole vectors) columns; factor nil: c holds nothing yet.
+    /// a is a block of scores: its rows are keys or, with `queriesAreRows`, queries.
+    @inline(never)
+    static func sums(
+        rows: Int, columns: Int, depth: Int, a: UnsafePointer<E>, queriesAreRows: Bool, b: UnsafePointer<E>,
+        bDepth: Int, c: UnsafeMutablePointer<E>, cRow: Int, factor: UnsafePointer<E>?, clip: CausalClip
+    ) {
+        let stride = AttentionBlock<E>.queries
+        var column = 0
+        while column < columns {
+            let pair = column &+ E.Lanes.width < columns
+            var row = 0
+            while row < rows {
+                let left = rows &- row
+                let p = c + (row &* cRow &+ column)
+                let f = factor.map { $0 + row }
+                let panel = b + column
+                if queriesAreRows {
+                    let until = clip.active ? Swift.max(0, Swift.min(depth, clip.start &+ row &+ 1)) : depth
+                    step(left, until, a + row, 1, stride, panel, bDepth, p, cRow, f, pair)
+                    if until < depth {
+                        triangle(
+                            Swift.min(left, tileRows(left)), from: until, to: depth, start: clip.start &+ row, a + row,
+                            panel, bDepth, p, cRow, pair)
+                    }
+                } else {
+                    let from = clip.active ? Swift.max(0, Swift.min(depth, row &- clip.start)) : 0
+                    step(
+                        left, depth &- from, a + (row &* stride &+ from), stride, 1, panel + from &* bDepth, bDepth, p,
+                        cRow, f, pair)
+                }
+                row &+= tileRows(left)
+            }
+            column &+= pair ? 2 &* E.Lanes.width : E.Lanes.width
+        }
+    }
+
+    /// The keys that only the later rows of a tile see: row r those from `from` through start + r.
+    @inline(never)
+    private static func triangle(
+        _ rows: Int, from: Int, to: Int, start: Int, _ a: UnsafePointer<E>, _ b: UnsafePointer<E>, _ bDepth: Int,
+        _ c: UnsafeMutablePointer<E>, _ cRow: Int, _ pair: Bool
+    ) {
+        var r = 0
+        while r < rows {
+            let end = Swift.min(to, start &+ r &+ 1)
+            let p = c + r &* cRow
+            var left = E.Lanes.load(p)
+            var right = pair ? E.Lanes.load(p + E.Lanes.width) : left
+            var k = from
+            while k < end {
+                let value = E.Lanes(repeating: a[k &* AttentionBlock<E>.queries &+ r])
+                left = E.Lanes.fma(value, E.Lanes.load(b + k &* bDepth), left)
+                if pair { right = E.Lanes.fma(value, E.Lanes.load(b + (k &* bDepth &+ E.Lanes.width)), right) }
+                k &+= 1
+            }
+            left.store(p)
+            if pair { right.store(p + E.Lanes.width) }
+            r &+= 1
+        }
+    }
+
+    /// Rows of the tile that is used where `left` rows are left.
+    @inline(__always) static func tileRows(_ left: Int) -> Int {
+        left >= AttentionBlock<E>.outputRows ? AttentionBlock<E>.outputRows : 4
+    }
+
+    @inline(__always)
+    static func step(
+        _ left: Int, _ depth: Int, _ a: UnsafePointer<E>, _ aRow: Int, _ aDepth: Int, _ b: UnsafePointer<E>,
+        _ bDepth: Int, _ c: UnsafeMutablePointer<E>, _ cRow: Int, _ factor: UnsafePointer<E>?, _ pair: Bool
+    ) {
+        if left < AttentionBlock<E>.outputRows {
+            if pair {
+                SumTile<E, 4, 2>.multiply(
+                    depth: depth, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c, cRow: cRow,
+                    validRows: left, factor: factor)
+            } else {
+                SumTile<E, 4, 1>.multiply(
+                    depth: depth, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c, cRow: cRow,
+                    validRows: left, factor: factor)
+            }
+        } else if AttentionBlock<E>.isWide {
+            if pair {
+                SumTile<E, 12, 2>.multiply(
+                    depth: depth, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c, cRow: cRow,
+                    validRows: 12, factor: factor)
+            } else {
+                SumTile<E, 12, 1>.multiply(
+                    depth: depth, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c, cRow: cRow,
+                    validRows: 12, factor: factor)
+            }
+        } else {
+            if pair {
+                SumTile<E, 6, 2>.multiply(
+                    depth: depth, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c, cRow: cRow,
+                    validRows: 6, factor: factor)
+            } else {
+                SumTile<E, 6, 1>.multiply(
+                    depth: depth, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c, cRow: cRow,
+                    validRows: 6, factor: factor)
+            }
+        }
+    }
+}

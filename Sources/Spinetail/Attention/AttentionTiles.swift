@@ -1,0 +1,110 @@
+import CSpinetail
+
+/// Scores of `rows` keys and `vectors` (1 ... 3) vectors of queries, in registers:
+/// out[row][lane] = Σ keys[row][k] · queries[k][lane].
+enum ScoreTile<E: Real, let rows: Int, let vectors: Int> {
+    /// - keys: element (row, k) at keys[row · keyRow + k]
+    /// - queries, out: rows of AttentionBlock.queries lanes
+    /// - largest: per lane, raised to the largest score, when given
+    @inline(__always)
+    static func multiply(
+        depth: Int, keys: UnsafePointer<E>, keyRow: Int, queries: UnsafePointer<E>, out: UnsafeMutablePointer<E>,
+        largest: UnsafeMutablePointer<E>?
+    ) {
+        let width = E.Lanes.width
+        let stride = AttentionBlock<E>.queries
+        var s0 = InlineArray<rows, E.Lanes>(repeating: .zero)
+        var s1 = InlineArray<rows, E.Lanes>(repeating: .zero)
+        var s2 = InlineArray<rows, E.Lanes>(repeating: .zero)
+        let half = rows >> 1
+        var key = keys
+        var query = queries
+        var k = 0
+        while k < depth {
+            let q0 = E.Lanes.load(query)
+            let q1 = vectors > 1 ? E.Lanes.load(query + width) : q0
+            let q2 = vectors > 2 ? E.Lanes.load(query + 2 &* width) : q0
+            // Two short loops: each is unrolled fully, and the sums stay in registers.
+            for r in 0..<half {
+                let value = E.Lanes(repeating: key[r &* keyRow])
+                s0[unchecked: r] = E.Lanes.fma(value, q0, s0[unchecked: r])
+                if vectors > 1 { s1[unchecked: r] = E.Lanes.fma(value, q1, s1[unchecked: r]) }
+                if vectors > 2 { s2[unchecked: r] = E.Lanes.fma(value, q2, s2[unchecked: r]) }
+            }
+            for r in half..<rows {
+                let value = E.Lanes(repeating: key[r &* keyRow])
+                s0[unchecked: r] = E.Lanes.fma(value, q0, s0[unchecked: r])
+                if vectors > 1 { s1[unchecked: r] = E.Lanes.fma(value, q1, s1[unchecked: r]) }
+                if vectors > 2 { s2[unchecked: r] = E.Lanes.fma(value, q2, s2[unchecked: r]) }
+            }
+            key += 1
+            query += stride
+            k &+= 1
+        }
+        finish(&s0, out, largest)
+        if vectors > 1 { finish(&s1, out + width, largest.map { $0 + width }) }
+        if vectors > 2 { finish(&s2, out + 2 &* width, largest.map { $0 + 2 &* width }) }
+    }
+
+    @inline(__always)
+    private static func finish(
+        _ s: inout InlineArray<rows, E.Lanes>, _ out: UnsafeMutablePointer<E>, _ largest: UnsafeMutablePointer<E>?
+    ) {
+        for r in 0..<rows { s[unchecked: r].store(out + r &* AttentionBlock<E>.queries) }
+        if let largest {
+            var most = E.Lanes.load(largest)
+            for r in 0..<rows { most = E.Lanes.max(most, s[unchecked: r]) }
+            most.store(largest)
+        }
+    }
+}
+
+/// `rows` × `vectors` (1 or 2) vectors of sums over a depth: c = c · factor + Σ a[row, k] · b[k]. Outputs are sums over keys, and so are the
+/// queries' gradients; keys' and values' gradients are sums over queries.
+enum SumTile<E: Real, let rows: Int, let vectors: Int> {
+    /// - a: element (row, k) at a[row · aRow + k · aDepth]
+    /// - b: rows of vectors, `bDepth` apart
+    /// - factor: per row; nil: c holds nothing yet
+    @inline(__always)
+    static func multiply(
+        depth: Int, a: UnsafePointer<E>, aRow: Int, aDepth: Int, b: UnsafePointer<E>, bDepth: Int,
+        c: UnsafeMutablePointer<E>, cRow: Int, validRows: Int, factor: UnsafePointer<E>?
+    ) {
+        let width = E.Lanes.width
+        var s0 = InlineArray<rows, E.Lanes>(repeating: .zero)
+        var s1 = InlineArray<rows, E.Lanes>(repeating: .zero)
+        let half = rows >> 1
+        var a = a
+        var b = b
+        var k = 0
+        while k < depth {
+            let b0 = E.Lanes.load(b)
+            let b1 = vectors > 1 ? E.Lanes.load(b + width) : b0
+            for r in 0..<half {
+                let value = E.Lanes(repeating: a[r &* aRow])
+                s0[unchecked: r] = E.Lanes.fma(value, b0, s0[unchecked: r])
+                if vectors > 1 { s1[unchecked: r] = E.Lanes.fma(value, b1, s1[unchecked: r]) }
+            }
+            for r in half..<rows {
+                let value = E.Lanes(repeating: a[r &* aRow])
+                s0[unchecked: r] = E.Lanes.fma(value, b0, s0[unchecked: r])
+                if vectors > 1 { s1[unchecked: r] = E.Lanes.fma(value, b1, s1[unchecked: r]) }
+            }
+            a += aDepth
+            b += bDepth
+            k &+= 1
+        }
+        for r in 0..<rows {
+            if r < validRows {
+                let p = c + r &* cRow
+                if let factor {
+                    let value = E.Lanes(repeating: factor[r])
+                    s0[unchecked: r] = E.Lanes.fma(E.Lanes.load(p), value, s0[unchecked: r])
+                    if vectors > 1 { s1[unchecked: r] = E.Lanes.fma(E.Lanes.load(p + width), value, s1[unchecked: r]) }
+                }
+                s0[unchecked: r].store(p)
+                if vectors > 1 { s1[unchecked: r].store(p + width) }
+            }
+        }
+    }
+}
