@@ -50,6 +50,8 @@ protocol Lanes: VectorMath {
     /// The lower and the upper half of the lanes in float64; for float64 lanes all of them, and zeros.
     var low: DoubleLanes { get }
     var high: DoubleLanes { get }
+    /// The opposite of `low` and `high`.
+    static func narrow(_ low: DoubleLanes, _ high: DoubleLanes) -> Self
 
     func sum() -> Scalar
     func largest() -> Scalar
@@ -100,6 +102,9 @@ extension FloatLanes: Lanes {
     }
     @inline(__always) var low: DoubleLanes { spinetail_low_f32(self) }
     @inline(__always) var high: DoubleLanes { spinetail_high_f32(self) }
+    @inline(__always) static func narrow(_ low: DoubleLanes, _ high: DoubleLanes) -> Self {
+        spinetail_narrow_f32(low, high)
+    }
     @inline(__always) func sum() -> Float { spinetail_sum_f32(self) }
     @inline(__always) func largest() -> Float { spinetail_largest_f32(self) }
     @inline(__always) func smallest() -> Float { spinetail_smallest_f32(self) }
@@ -142,6 +147,7 @@ extension DoubleLanes: Lanes {
     }
     @inline(__always) var low: DoubleLanes { self }
     @inline(__always) var high: DoubleLanes { DoubleLanes(repeating: 0) }
+    @inline(__always) static func narrow(_ low: DoubleLanes, _ high: DoubleLanes) -> Self { low }
     @inline(__always) func sum() -> Double { spinetail_sum_f64(self) }
     @inline(__always) func largest() -> Double { spinetail_largest_f64(self) }
     @inline(__always) func smallest() -> Double { spinetail_smallest_f64(self) }

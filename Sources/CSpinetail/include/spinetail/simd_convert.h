@@ -10,6 +10,16 @@
 SPINETAIL_INLINE spinetail_f64 spinetail_low_f32(spinetail_f32 a) { return __builtin_convertvector(a.lo, spinetail_f64); }
 SPINETAIL_INLINE spinetail_f64 spinetail_high_f32(spinetail_f32 a) { return __builtin_convertvector(a.hi, spinetail_f64); }
 
+/// Both halves, rounded to float32.
+SPINETAIL_INLINE spinetail_f32 spinetail_narrow_f32(spinetail_f64 low, spinetail_f64 high) {
+    spinetail_f32 a;
+    a.lo = __builtin_convertvector(low, __typeof__(a.lo));
+    a.hi = __builtin_convertvector(high, __typeof__(a.lo));
+    return a;
+}
+
+SPINETAIL_INLINE double spinetail_element_f64(spinetail_f64 a, int64_t index) { return a[index]; }
+
 #undef SPINETAIL_INLINE
 #pragma clang assume_nonnull end
 

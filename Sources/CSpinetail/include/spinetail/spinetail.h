@@ -13,6 +13,7 @@
 #include "spinetail/attention.h"
 #include "spinetail/gemm.h"
 #include "spinetail/loss.h"
+#include "spinetail/normalization.h"
 #include "spinetail/optimizer.h"
 
 #endif

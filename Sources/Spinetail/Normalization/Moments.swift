@@ -1,0 +1,249 @@
+import CSpinetail
+
+/// Elements whose sums are made in the lanes' own precision before they go to float64; they stay in L1.
+let momentBlock = 4096
+
+/// Mean and sum of squared deviations of some numbers, merged by Chan's formula.
+struct Moments {
+    var count = 0.0
+    var mean = 0.0
+    var spread = 0.0
+
+    @inline(__always) mutating func merge(_ more: Double, _ itsMean: Double, _ itsSpread: Double) {
+        let total = count + more
+        let delta = itsMean - mean
+        mean += delta * (more / total)
+        spread += itsSpread + delta * delta * (count * more / total)
+        count = total
+    }
+}
+
+/// `planes` runs of `length` contiguous elements, `stride` elements apart.
+struct Planes<E: Real> {
+    let start: UnsafePointer<E>
+    let planes: Int
+    let stride: Int
+    let length: Int
+
+    /// Planes that are taken together as one block, when a plane is shorter than a block.
+    @inline(__always) var planesInBlock: Int { Swift.max(1, momentBlock / Swift.max(length, 1)) }
+
+    func moments() -> Moments {
+        var result = Moments()
+        if length == 0 { return result }
+        var plane = 0
+        while plane < planes {
+            let some = Swift.min(planesInBlock, planes &- plane)
+            var offset = 0
+            while offset < length {
+                let run = Swift.min(momentBlock, length &- offset)
+                blockMoments(start + (plane &* stride &+ offset), some, run, &result)
+                offset &+= run
+            }
+            plane &+= some
+        }
+        return result
+    }
+
+    /// Two passes over a block that is in L1 after the first.
+    @inline(__always)
+    private func blockMoments(_ block: UnsafePointer<E>, _ some: Int, _ run: Int, _ result: inout Moments) {
+        typealias V = E.Lanes
+        let count = Double(some &* run)
+        var a = V.zero
+        var b = V.zero
+        var c = V.zero
+        var d = V.zero
+        var plane = 0
+        while plane < some {
+            let p = block + plane &* stride
+            var i = 0
+            while i &+ 4 &* V.width <= run {
+                a = a + V.load(p + i)
+                b = b + V.load(p + i + V.width)
+                c = c + V.load(p + i + 2 &* V.width)
+                d = d + V.load(p + i + 3 &* V.width)
+                i &+= 4 &* V.width
+            }
+            while i < run {
+                a = a + V.take(p + i, run &- i >= V.width, run &- i)
+                i &+= V.width
+            }
+            plane &+= 1
+        }
+        let guess = E(((a + b) + (c + d)).sum().double / count)
+        let middle = V(repeating: guess)
+        var first = V.zero
+        var second = V.zero
+        var first2 = V.zero
+        var second2 = V.zero
+        plane = 0
+        while plane < some {
+            let p = block + plane &* stride
+            var i = 0
+            while i &+ 2 &* V.width <= run {
+                let x = V.load(p + i) - middle
+                let y = V.load(p + i + V.width) - middle
+                first = first + x
+                second = V.fma(x, x, second)
+                first2 = first2 + y
+                second2 = V.fma(y, y, second2)
+                i &+= 2 &* V.width
+            }
+            while i < run {
+                let rest = run &- i
+                let x = (rest >= V.width ? V.load(p + i) : V.load(p + i, count: rest, fill: guess)) - middle
+                first = first + x
+                second = V.fma(x, x, second)
+                i &+= V.width
+            }
+            plane &+= 1
+        }
+        let shift = (first + first2).sum().double / count
+        let spread = (second + second2).sum().double - shift * shift * count
+        result.merge(count, guess.double + shift, spread)
+    }
+
+    /// Σx² (uncentered), over one plane.
+    func squares() -> Double {
+        typealias V = E.Lanes
+        var total = 0.0
+        var offset = 0
+        while offset < length {
+            let p = start + offset
+            let run = Swift.min(momentBlock, length &- offset)
+            var a = V.zero
+            var b = V.zero
+            var i = 0
+            while i &+ 2 &* V.width <= run {
+                let x = V.load(p + i)
+                let y = V.load(p + i + V.width)
+                a = V.fma(x, x, a)
+                b = V.fma(y, y, b)
+                i &+= 2 &* V.width
+            }
+            while i < run {
+                let x = V.take(p + i, run &- i >= V.width, run &- i)
+                a = V.fma(x, x, a)
+                i &+= V.width
+            }
+            total += (a + b).sum().double
+            offset &+= run
+        }
+        return total
+    }
+
+    /// Σg and Σg·(x - mean), where g lies as the planes do.
+    func products(_ gradient: UnsafePointer<E>, _ mean: E) -> (Double, Double) {
+        typealias V = E.Lanes
+        var total = 0.0
+        var product = 0.0
+        if length == 0 { return (0, 0) }
+        let middle = V(repeating: mean)
+        var plane = 0
+        while plane < planes {
+            let some = Swift.min(planesInBlock, planes &- plane)
+            var offset = 0
+            while offset < length {
+                let run = Swift.min(momentBlock, length &- offset)
+                var a = V.zero
+                var b = V.zero
+                var a2 = V.zero
+                var b2 = V.zero
+                var k = 0
+                while k < some {
+                    let place = (plane &+ k) &* stride &+ offset
+                    let x = start + place
+                    let g = gradient + place
+                    var i = 0
+                    while i &+ 2 &* V.width <= run {
+                        let u = V.load(g + i)
+                        let v = V.load(g + i + V.width)
+                        a = a + u
+                        b = V.fma(u, V.load(x + i) - middle, b)
+                        a2 = a2 + v
+                        b2 = V.fma(v, V.load(x + i + V.width) - middle, b2)
+                        i &+= 2 &* V.width
+                    }
+                    while i < run {
+                        let rest = run &- i
+                        let u = V.take(g + i, rest >= V.width, rest)
+                        let v = rest >= V.width ? V.load(x + i) : V.load(x + i, count: rest, fill: mean)
+                        a = a + u
+                        b = V.fma(u, v - middle, b)
+                        i &+= V.width
+                    }
+                    k &+= 1
+                }
+                total += (a + a2).sum().double
+                product += (b + b2).sum().double
+                offset &+= run
+            }
+            plane &+= some
+        }
+        return (total, product)
+    }
+}
+
+/// y = (x - mean)·scale + shift, over contiguous elements.
+@inline(__always)
+func applyAffine<E: Real>(
+    _ y: UnsafeMutablePointer<E>, _ x: UnsafePointer<E>, _ count: Int, _ mean: E, _ scale: E, _ shift: E
+) {
+    typealias V = E.Lanes
+    let mean = V(repeating: mean)
+    let scale = V(repeating: scale)
+    let shift = V(repeating: shift)
+    var i = 0
+    while i < count {
+        let rest = count &- i
+        let whole = rest >= V.width
+        V.fma(V.take(x + i, whole, rest) - mean, scale, shift).put(y + i, whole, rest)
+        i &+= V.width
+    }
+}
+
+/// dx = g·scale - (x - mean)·slope - offset, over contiguous elements.
+@inline(__always)
+func applyGradient<E: Real>(
+    _ dx: UnsafeMutablePointer<E>, _ g: UnsafePointer<E>, _ x: UnsafePointer<E>, _ count: Int, mean: E, scale: E,
+    slope: E, offset: E
+) {
+    typealias V = E.Lanes
+    let mean = V(repeating: mean)
+    let scale = V(repeating: scale)
+    let slope = V(repeating: -slope)
+    let offset = V(repeating: -offset)
+    var i = 0
+    while i < count {
+        let rest = count &- i
+        let whole = rest >= V.width
+        let deviation = V.take(x + i, whole, rest) - mean
+        let gradient = V.take(g + i, whole, rest)
+        V.fma(gradient, scale, V.fma(deviation, slope, offset)).put(dx + i, whole, rest)
+        i &+= V.width
+    }
+}
+
+/// Whether an array can stand for `count` values of the input's dtype; null is fine where it is optional.
+func checkValues(_ array: Descriptor?, _ count: Int, like input: Descriptor, _ argument: Int32) -> Int32 {
+    guard let array else { return Status.ok }
+    if array.dtype != input.dtype { return Status.dtype(argument) }
+    if array.count != count { return Status.shape(argument) }
+    if !array.isContiguous { return Status.layout(argument) }
+    return Status.ok
+}
+
+/// Whether an array is shaped and laid out like the input.
+func checkLike(_ array: Descriptor?, _ input: Descriptor, _ argument: Int32) -> Int32 {
+    guard let array else { return Status.ok }
+    if array.dtype != input.dtype { return Status.dtype(argument) }
+    if !array.hasShape(of: input) { return Status.shape(argument) }
+    if !array.isContiguous { return Status.layout(argument) }
+    return Status.ok
+}
+
+extension Optional where Wrapped == Descriptor {
+    /// The elements of an optional array, or nil.
+    @inline(__always) func pointer<E>(_ type: E.Type) -> UnsafeMutablePointer<E>? { self?.pointer(type) ?? nil }
+}

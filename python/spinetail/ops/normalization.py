@@ -1,0 +1,220 @@
+"""Layer, RMS, batch, group and instance norm on ndarrays, forward and backward.
+
+Arrays are float32 or float64, all of one dtype, in any layout. Backward functions take `needs`, which of the gradients
+(input, weight, bias) to compute, and give None for the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .._native import kernels
+
+Array = np.ndarray
+Needs = tuple[bool, bool, bool]
+Gradients = tuple[Array | None, Array | None, Array | None]
+ALL: Needs = (True, True, True)
+FLOATS = "fd"
+
+
+def layer_norm(
+    input: Array, normalized_shape: Sequence[int], weight: Array | None, bias: Array | None, eps: float = 1e-5
+) -> tuple[Array, Array, Array]:
+    """(x - mean)·scale·weight + bias over the last axes; returns it with mean and scale, one per row."""
+    x, shape = _rows("layer_norm", input, normalized_shape)
+    w = _parameter("layer_norm", "weight", weight, shape, x)
+    b = _parameter("layer_norm", "bias", bias, shape, x)
+    output = np.empty(x.shape, x.dtype)
+    columns = math.prod(shape)
+    mean, scale = (np.empty(x.size // columns if columns else 0, x.dtype) for _ in range(2))
+    if x.size:
+        kernels.normalization_rows_forward(output, mean, scale, x, w, b, columns, eps, 1)
+    return output, mean, scale
+
+
+def layer_norm_backward(
+    grad_output: Array,
+    input: Array,
+    normalized_shape: Sequence[int],
+    mean: Array | None,
+    scale: Array,
+    weight: Array | None,
+    needs: Needs = ALL,
+) -> Gradients:
+    """The gradients of `layer_norm` (of `rms_norm` where `mean` is None)."""
+    x, shape = _rows("layer_norm_backward", input, normalized_shape)
+    g = _gradient("layer_norm_backward", grad_output, x)
+    dx, dw, db = _outputs(x, shape, needs)
+    if x.size:
+        w = None if weight is None else _plain(weight)
+        kernels.normalization_rows_backward(dx, dw, db, g, x, mean, scale, w, math.prod(shape))
+    return dx, dw, db
+
+
+def rms_norm(
+    input: Array, normalized_shape: Sequence[int], weight: Array | None, eps: float | None = None
+) -> tuple[Array, Array]:
+    """x·scale·weight with scale = 1/√(mean of x² + eps); returns it with scale, one per row."""
+    x, shape = _rows("rms_norm", input, normalized_shape)
+    w = _parameter("rms_norm", "weight", weight, shape, x)
+    if eps is None:
+        eps = float(np.finfo(x.dtype).eps)
+    output = np.empty(x.shape, x.dtype)
+    columns = math.prod(shape)
+    scale = np.empty(x.size // columns if columns else 0, x.dtype)
+    if x.size:
+        kernels.normalization_rows_forward(output, None, scale, x, w, None, columns, eps, 0)
+    return output, scale
+
+
+def batch_norm(
+    input: Array,
+    running_mean: Array | None,
+    running_var: Array | None,
+    weight: Array | None,
+    bias: Array | None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *,
+    name: str = "batch_norm",
+) -> tuple[Array, Array, Array]:
+    """(x - mean)·scale·weight + bias for each channel; returns it with mean and scale, one per channel.
+
+    In training, mean and scale are the batch's, and the running statistics are updated in place.
+    """
+    x = _channels(name, input)
+    channels = x.shape[1]
+    w = _parameter(name, "weight", weight, (channels,), x)
+    b = _parameter(name, "bias", bias, (channels,), x)
+    m = _parameter(name, "running_mean", running_mean, (channels,), x)
+    v = _parameter(name, "running_var", running_var, (channels,), x)
+    output = np.empty(x.shape, x.dtype)
+    if not training:
+        if m is None or v is None:
+            raise ValueError(f"[{name}] expected running_mean and running_var, which are needed outside training")
+        scale = 1 / np.sqrt(v + x.dtype.type(eps))
+        if x.size:
+            kernels.normalization_batch_inference(output, x, m, v, w, b, eps)
+        return output, m.copy(), scale
+    if x.size == channels and channels:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {list(x.shape)}")
+    mean, scale = np.zeros(channels, x.dtype), np.ones(channels, x.dtype)
+    for label, given in (("running_mean", running_mean), ("running_var", running_var)):
+        if given is not None and not given.flags.writeable:
+            raise ValueError(f"[{name}] {label} is read-only, but it is updated in training")
+    if x.size:
+        kernels.normalization_batch_forward(output, mean, scale, m, v, x, w, b, momentum, eps)
+        for given, worked in ((running_mean, m), (running_var, v)):
+            if given is not worked:
+                given[...] = worked
+    return output, mean, scale
+
+
+def batch_norm_backward(
+    grad_output: Array,
+    input: Array,
+    mean: Array,
+    scale: Array,
+    weight: Array | None,
+    training: bool = True,
+    needs: Needs = ALL,
+) -> Gradients:
+    """The gradients of `batch_norm`."""
+    x, g = _plain(input), _gradient("batch_norm_backward", grad_output, input)
+    dx, dw, db = _outputs(x, (x.shape[1],), needs)
+    w = None if weight is None else _plain(weight)
+    kernels.normalization_batch_backward(dx, dw, db, g, x, mean, scale, w, int(training))
+    return dx, dw, db
+
+
+def group_norm(
+    input: Array, num_groups: int, weight: Array | None, bias: Array | None, eps: float = 1e-5
+) -> tuple[Array, Array, Array]:
+    """(x - mean)·scale·weight + bias for each group of channels of each sample; returns it with mean and scale."""
+    x = _channels("group_norm", input)
+    channels = x.shape[1]
+    if num_groups < 1 or channels % num_groups:
+        raise ValueError(
+            f"[group_norm] expected number of channels in input to be divisible by num_groups, but got input of shape "
+            f"{list(x.shape)} and num_groups={num_groups}"
+        )
+    w = _parameter("group_norm", "weight", weight, (channels,), x)
+    b = _parameter("group_norm", "bias", bias, (channels,), x)
+    output = np.empty(x.shape, x.dtype)
+    mean, scale = (np.empty((x.shape[0], num_groups), x.dtype) for _ in range(2))
+    if x.size:
+        kernels.normalization_group_forward(output, mean, scale, x, w, b, num_groups, eps)
+    return output, mean, scale
+
+
+def group_norm_backward(
+    grad_output: Array, input: Array, mean: Array, scale: Array, weight: Array | None, needs: Needs = ALL
+) -> Gradients:
+    """The gradients of `group_norm`."""
+    x, g = _plain(input), _gradient("group_norm_backward", grad_output, input)
+    dx, dw, db = _outputs(x, (x.shape[1],), needs)
+    w = None if weight is None else _plain(weight)
+    kernels.normalization_group_backward(dx, dw, db, g, x, mean, scale, w, mean.shape[1])
+    return dx, dw, db
+
+
+def _plain(array: Array) -> Array:
+    """The array itself where it is C-contiguous, else a copy."""
+    return array if array.flags.c_contiguous else np.array(array, order="C")
+
+
+def _input(name: str, array: Array) -> Array:
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"[{name}] expected a Tensor or ndarray as input, got {type(array).__name__}")
+    if array.dtype.char not in FLOATS:
+        raise TypeError(f"[{name}] expected input of dtype float32 or float64, got {array.dtype}")
+    return _plain(array)
+
+
+def _rows(name: str, array: Array, normalized_shape: Sequence[int]) -> tuple[Array, tuple[int, ...]]:
+    shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
+    x = _input(name, array)
+    if not shape or x.shape[x.ndim - min(len(shape), x.ndim) :] != shape:
+        raise ValueError(f"[{name}] normalized_shape={list(shape)} is not the end of the input's shape {list(x.shape)}")
+    return x, shape
+
+
+def _channels(name: str, array: Array) -> Array:
+    x = _input(name, array)
+    if x.ndim < 2:
+        raise ValueError(f"[{name}] expected input of at least 2 dimensions (batch, channels, ...), got {x.ndim}")
+    return x
+
+
+def _parameter(name: str, label: str, array: Array | None, shape: tuple[int, ...], x: Array) -> Array | None:
+    if array is None:
+        return None
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"[{name}] expected a Tensor or ndarray as {label}, got {type(array).__name__}")
+    if array.dtype != x.dtype:
+        raise TypeError(f"[{name}] {label} has dtype {array.dtype}, but input has {x.dtype}")
+    if array.shape != shape:
+        raise ValueError(
+            f"[{name}] {label} has shape {list(array.shape)}, but input has shape {list(x.shape)} "
+            f"(expected {list(shape)})"
+        )
+    return _plain(array)
+
+
+def _gradient(name: str, array: Array, x: Array) -> Array:
+    if array.dtype != x.dtype:
+        raise TypeError(f"[{name}] grad_output has dtype {array.dtype}, but input has {x.dtype}")
+    if array.shape != x.shape:
+        raise ValueError(f"[{name}] grad_output has shape {list(array.shape)}, but input has {list(x.shape)}")
+    return _plain(array)
+
+
+def _outputs(x: Array, shape: tuple[int, ...], needs: Needs) -> tuple:
+    dx = np.empty(x.shape, x.dtype) if needs[0] else None
+    dw = np.zeros(shape, x.dtype) if needs[1] else None
+    db = np.zeros(shape, x.dtype) if needs[2] else None
+    return dx, dw, db
