@@ -57,7 +57,9 @@ def gradcheck(
                 "if all the inputs are not of double precision floating point."
             )
         array = arguments[i]._array
-        if any(stride == 0 and extent > 1 for stride, extent in zip(array.strides, array.shape, strict=True)):
+        if array.size and any(
+            stride == 0 and extent > 1 for stride, extent in zip(array.strides, array.shape, strict=True)
+        ):
             raise RuntimeError(
                 f"[gradcheck] input {i} has several elements in one memory location; call contiguous() first"
             )
