@@ -52,6 +52,8 @@ protocol Lanes: VectorMath {
     var high: DoubleLanes { get }
     /// The opposite of `low` and `high`.
     static func narrow(_ low: DoubleLanes, _ high: DoubleLanes) -> Self
+    /// Lanes 0, 2, 4, … of a, then of b.
+    static func evens(_ a: Self, _ b: Self) -> Self
 
     func sum() -> Scalar
     func largest() -> Scalar
@@ -105,6 +107,7 @@ extension FloatLanes: Lanes {
     @inline(__always) static func narrow(_ low: DoubleLanes, _ high: DoubleLanes) -> Self {
         spinetail_narrow_f32(low, high)
     }
+    @inline(__always) static func evens(_ a: Self, _ b: Self) -> Self { spinetail_evens_f32(a, b) }
     @inline(__always) func sum() -> Float { spinetail_sum_f32(self) }
     @inline(__always) func largest() -> Float { spinetail_largest_f32(self) }
     @inline(__always) func smallest() -> Float { spinetail_smallest_f32(self) }
@@ -148,6 +151,7 @@ extension DoubleLanes: Lanes {
     @inline(__always) var low: DoubleLanes { self }
     @inline(__always) var high: DoubleLanes { DoubleLanes(repeating: 0) }
     @inline(__always) static func narrow(_ low: DoubleLanes, _ high: DoubleLanes) -> Self { low }
+    @inline(__always) static func evens(_ a: Self, _ b: Self) -> Self { spinetail_evens_f64(a, b) }
     @inline(__always) func sum() -> Double { spinetail_sum_f64(self) }
     @inline(__always) func largest() -> Double { spinetail_largest_f64(self) }
     @inline(__always) func smallest() -> Double { spinetail_smallest_f64(self) }

@@ -122,6 +122,17 @@ SPINETAIL_INLINE void spinetail_store_part_f32(float *p, spinetail_f32 a, int64_
 #endif
 }
 
+/// Lanes 0, 2, 4, … of a, then of b.
+SPINETAIL_INLINE spinetail_f32 spinetail_evens_f32(spinetail_f32 a, spinetail_f32 b) {
+#if SPINETAIL_VECTOR_BYTES == 64
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#elif SPINETAIL_VECTOR_BYTES == 32
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+#else
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+#endif
+}
+
 SPINETAIL_INLINE float spinetail_sum_f32(spinetail_f32 a) {
 #if SPINETAIL_VECTOR_BYTES == 64
     __attribute__((ext_vector_type(8))) float b = a.lo + a.hi;

@@ -122,6 +122,17 @@ SPINETAIL_INLINE void spinetail_store_part_f64(double *p, spinetail_f64 a, int64
 #endif
 }
 
+/// Lanes 0, 2, 4, … of a, then of b.
+SPINETAIL_INLINE spinetail_f64 spinetail_evens_f64(spinetail_f64 a, spinetail_f64 b) {
+#if SPINETAIL_VECTOR_BYTES == 64
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+#elif SPINETAIL_VECTOR_BYTES == 32
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+#else
+    return __builtin_shufflevector(a, b, 0, 2);
+#endif
+}
+
 SPINETAIL_INLINE double spinetail_sum_f64(spinetail_f64 a) {
 #if SPINETAIL_VECTOR_BYTES == 64
     __attribute__((ext_vector_type(4))) double c = a.lo + a.hi;

@@ -11,6 +11,7 @@
 
 #include "spinetail/activation.h"
 #include "spinetail/attention.h"
+#include "spinetail/convolution.h"
 #include "spinetail/gemm.h"
 #include "spinetail/loss.h"
 #include "spinetail/normalization.h"

@@ -1,0 +1,55 @@
+// Convolution over one, two or three spatial axes, its gradients, and with them transposed convolution.
+// Arrays are C-contiguous, all of one dtype (float32 or float64), and hold batch and channels before 1 to 3 spatial axes:
+// input (N, C, [D, [H,]] W), weight (F, C / groups, [KD, [KH,]] KW), output (N, F, [OD, [OH,]] OW).
+#ifndef SPINETAIL_CONVOLUTION_H
+#define SPINETAIL_CONVOLUTION_H
+
+#include "spinetail/array.h"
+#include "spinetail/status.h"
+
+#if defined(__clang__)
+#pragma clang assume_nonnull begin
+#endif
+
+/// Parameters by spatial axis (depth, height, width); leading axes that the arrays lack hold stride 1, padding 0,
+/// dilation 1. `groups` cuts channels and filters into as many independent convolutions.
+typedef struct spinetail_convolution {
+    int64_t stride[3];
+    int64_t padding_before[3];
+    int64_t padding_after[3];
+    int64_t dilation[3];
+    int64_t groups;
+} spinetail_convolution;
+
+/// output[n, f, p] = g(bias[f] + Σ over c, k of weight[f, c, k] · input[n, c, p · stride + k · dilation - padding]), zeros
+/// outside the input. `activation` is SPINETAIL_IDENTITY or SPINETAIL_RELU. Accumulates in the arrays' own dtype.
+/// Output extent: floor((input + padding_before + padding_after - dilation · (kernel - 1) - 1) / stride) + 1.
+/// Scratch: the packed weights (their size, rows rounded up to the register tile), and per thread the packed input of one
+/// block of pixels (512 kB, or 32 float32 pixels where these alone are more). Depthwise (one input channel a group):
+/// one padded plane per thread.
+spinetail_status spinetail_convolution_forward(
+    const spinetail_array *output, const spinetail_array *input, const spinetail_array *weight,
+    const spinetail_array *_Nullable bias, const spinetail_convolution *parameters, int64_t activation);
+
+/// The transpose of the forward map: dinput[n, c, q] = g(bias[c] + Σ of weight[f, c, k] · doutput[n, f, p] over all f, p, k
+/// with p · stride + k · dilation - padding = q). Without bias this is the gradient to the input; with it, transposed
+/// convolution, where dinput's extents may exceed what doutput reaches (output padding). Scratch as in the forward.
+spinetail_status spinetail_convolution_backward_input(
+    const spinetail_array *dinput, const spinetail_array *doutput, const spinetail_array *weight,
+    const spinetail_array *_Nullable bias, const spinetail_convolution *parameters, int64_t activation);
+
+/// dweight[f, c, k] = Σ over n, p of doutput[n, f, p] · input[n, c, p · stride + k · dilation - padding].
+/// Scratch: at most 8 partial gradients of at most 4 MB in all (or one, if that is more), and per thread 256 pixels of
+/// doutput and of one tile of the input.
+spinetail_status spinetail_convolution_backward_weight(
+    const spinetail_array *dweight, const spinetail_array *doutput, const spinetail_array *input,
+    const spinetail_convolution *parameters);
+
+/// dbias[f] = Σ over n and all spatial axes of doutput[n, f, ...].
+spinetail_status spinetail_convolution_backward_bias(const spinetail_array *dbias, const spinetail_array *doutput);
+
+#if defined(__clang__)
+#pragma clang assume_nonnull end
+#endif
+
+#endif

@@ -1,0 +1,166 @@
+import CSpinetail
+
+/// Convolution of each channel on its own, and its gradient to the input: result rows as sums of shifted rows of a padded
+/// plane, vectors along the width. `result` and `source` are what the names say in either direction.
+struct Depthwise<E: Real> {
+    let shape: ConvolutionShape
+    let result: UnsafeMutablePointer<E>
+    let source: UnsafePointer<E>
+    let weight: UnsafePointer<E>
+    let bias: UnsafePointer<E>?
+    let relu: Bool
+    let backward: Bool
+}
+
+extension Depthwise {
+    func run() -> Int32 {
+        let extent = backward ? shape.input : shape.output
+        let step = backward ? Space.ones : shape.stride
+        let plane = PaddedPlane<E>(
+            result: extent, kernel: shape.kernel, dilation: shape.dilation, stepH: step.h, stepW: step.w)
+        let workers = workerLimit()
+        let offsetBytes = roundUp(shape.kernel.count &* 8, 64)
+        guard let scratch = Scratch.take(offsetBytes &+ workers &* plane.bytes) else { return Status.noMemory }
+        defer { Scratch.give(scratch) }
+        let offsets = scratch.assumingMemoryBound(to: Int.self)
+        plane.listOffsets(shape.dilation, flipped: backward, into: offsets)
+        let tasks = shape.images &* shape.groups &* extent.d &* plane.bands
+        return parallel(
+            tasks, cost: shape.images &* shape.filters &* extent.count &* (shape.kernel.count &+ 4) / 32,
+            workers: workers,
+            DepthwiseBand(
+                job: self, plane: plane, extent: extent, offsets: UnsafePointer(offsets),
+                scratch: scratch + offsetBytes))
+    }
+}
+
+private struct DepthwiseBand<E: Real>: ParallelTask {
+    let job: Depthwise<E>
+    let plane: PaddedPlane<E>
+    let extent: Space
+    let offsets: UnsafePointer<Int>
+    let scratch: UnsafeMutableRawPointer
+
+    func run(_ index: Int, worker: Int) {
+        let band = remainder(index, by: plane.bands)
+        var rest = divide(index, by: plane.bands)
+        let d = remainder(rest, by: extent.d)
+        rest = divide(rest, by: extent.d)
+        let channel = remainder(rest, by: job.shape.groups)
+        let image = divide(rest, by: job.shape.groups)
+        let first = band &* plane.rows
+        let rows = Swift.min(plane.rows, extent.h &- first)
+        let padded = (scratch + worker &* plane.bytes).assumingMemoryBound(to: E.self)
+        let multiplier = job.shape.groupFilters
+        let taps = job.shape.kernel.count
+        let area = extent.h &* extent.w
+        let shape = job.shape
+
+        if !job.backward {
+            let from = job.source + ((image &* shape.channels &+ channel) &* shape.input.d &+ d) &* (shape.input.h &* shape.input.w)
+            plane.load(
+                from, shape.input, top: shape.padding.h, left: shape.padding.w, first: first &* plane.stepH, padded)
+            var m = 0
+            while m < multiplier {
+                let filter = channel &* multiplier &+ m
+                let to = job.result + (((image &* shape.filters &+ filter) &* extent.d &+ d) &* area &+ first &* extent.w)
+                sum(
+                    padded, job.weight + filter &* taps, to, rows: rows, start: job.bias?[filter] ?? 0, onto: false,
+                    relu: job.relu)
+                m &+= 1
+            }
+            return
+        }
+        let to = job.result + (((image &* shape.channels &+ channel) &* extent.d &+ d) &* area &+ first &* extent.w)
+        var m = 0
+        while m < multiplier {
+            let filter = channel &* multiplier &+ m
+            let from = job.source + ((image &* shape.filters &+ filter) &* shape.output.d &+ d) &* (shape.output.h &* shape.output.w)
+            plane.loadSpread(
+                from, shape.output, stride: shape.stride,
+                top: (shape.kernel.h &- 1) &* shape.dilation.h &- shape.padding.h,
+                left: (shape.kernel.w &- 1) &* shape.dilation.w &- shape.padding.w, first: first, padded)
+            sum(
+                padded, job.weight + filter &* taps, to, rows: rows, start: job.bias?[channel] ?? 0, onto: m > 0,
+                relu: job.relu && m &+ 1 == multiplier)
+            m &+= 1
+        }
+    }
+
+    /// Four vectors of the result at a time, in whatever rows they lie.
+    private func sum(
+        _ padded: UnsafePointer<E>, _ weight: UnsafePointer<E>, _ to: UnsafeMutablePointer<E>, rows: Int, start: E,
+        onto: Bool, relu: Bool
+    ) {
+        let width = E.Lanes.width
+        let perRow = pieces(extent.w, width)
+        let down = plane.stepH &* plane.row
+        let taps = job.shape.kernel.count
+        let vectors = rows &* perRow
+        let begin = E.Lanes(repeating: start)
+        var x = 0
+        var from = padded
+        var line = to
+        var v = 0
+        while v < vectors {
+            var source: InlineArray<4, UnsafePointer<E>> = [padded, padded, padded, padded]
+            var target: InlineArray<4, UnsafeMutablePointer<E>> = [to, to, to, to]
+            var left: InlineArray<4, Int> = [0, 0, 0, 0]
+            let some = Swift.min(4, vectors &- v)
+            for i in 0..<4 {
+                if i < some {
+                    source[unchecked: i] = from + x
+                    target[unchecked: i] = line + x
+                    left[unchecked: i] = extent.w &- x
+                    x &+= width
+                    if x >= extent.w {
+                        x = 0
+                        from += down
+                        line += extent.w
+                    }
+                }
+            }
+            var a = begin
+            var b = begin
+            var c = begin
+            var d = begin
+            if onto {
+                a = part(target[unchecked: 0], left[unchecked: 0])
+                b = part(target[unchecked: 1], left[unchecked: 1])
+                c = part(target[unchecked: 2], left[unchecked: 2])
+                d = part(target[unchecked: 3], left[unchecked: 3])
+            }
+            var t = 0
+            while t < taps {
+                let value = E.Lanes(repeating: weight[t])
+                let offset = offsets[t]
+                a = E.Lanes.fma(value, .load(source[unchecked: 0] + offset), a)
+                b = E.Lanes.fma(value, .load(source[unchecked: 1] + offset), b)
+                c = E.Lanes.fma(value, .load(source[unchecked: 2] + offset), c)
+                d = E.Lanes.fma(value, .load(source[unchecked: 3] + offset), d)
+                t &+= 1
+            }
+            if relu {
+                a = E.Lanes.max(.zero, a)
+                b = E.Lanes.max(.zero, b)
+                c = E.Lanes.max(.zero, c)
+                d = E.Lanes.max(.zero, d)
+            }
+            put(a, target[unchecked: 0], left[unchecked: 0])
+            put(b, target[unchecked: 1], left[unchecked: 1])
+            put(c, target[unchecked: 2], left[unchecked: 2])
+            put(d, target[unchecked: 3], left[unchecked: 3])
+            v &+= 4
+        }
+    }
+
+    @inline(__always) private func part(_ p: UnsafePointer<E>, _ count: Int) -> E.Lanes {
+        if count <= 0 { return .zero }
+        return count >= E.Lanes.width ? .load(p) : .load(p, count: count, fill: 0)
+    }
+
+    @inline(__always) private func put(_ value: E.Lanes, _ p: UnsafeMutablePointer<E>, _ count: Int) {
+        if count <= 0 { return }
+        if count >= E.Lanes.width { value.store(p) } else { value.store(p, count: count) }
+    }
+}
