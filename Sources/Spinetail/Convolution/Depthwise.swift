@@ -92,52 +92,39 @@ private struct DepthwiseBand<E: Real>: ParallelTask {
         _ padded: UnsafePointer<E>, _ weight: UnsafePointer<E>, _ to: UnsafeMutablePointer<E>, rows: Int, start: E,
         onto: Bool, relu: Bool
     ) {
-        let width = E.Lanes.width
-        let perRow = pieces(extent.w, width)
-        let down = plane.stepH &* plane.row
+        let vectors = rows &* pieces(extent.w, E.Lanes.width)
         let taps = job.shape.kernel.count
-        let vectors = rows &* perRow
         let begin = E.Lanes(repeating: start)
-        var x = 0
-        var from = padded
-        var line = to
+        var place = Place(from: padded, to: to, left: extent.w)
         var v = 0
         while v < vectors {
-            var source: InlineArray<4, UnsafePointer<E>> = [padded, padded, padded, padded]
-            var target: InlineArray<4, UnsafeMutablePointer<E>> = [to, to, to, to]
-            var left: InlineArray<4, Int> = [0, 0, 0, 0]
-            let some = Swift.min(4, vectors &- v)
-            for i in 0..<4 {
-                if i < some {
-                    source[unchecked: i] = from + x
-                    target[unchecked: i] = line + x
-                    left[unchecked: i] = extent.w &- x
-                    x &+= width
-                    if x >= extent.w {
-                        x = 0
-                        from += down
-                        line += extent.w
-                    }
-                }
-            }
+            // Past the last vector the place stays where it is, with nothing left to store.
+            let p = place
+            advance(&place, stay: v &+ 1 >= vectors)
+            let q = place
+            advance(&place, stay: v &+ 2 >= vectors)
+            let r = place
+            advance(&place, stay: v &+ 3 >= vectors)
+            let s = place
+            advance(&place, stay: v &+ 4 >= vectors)
             var a = begin
             var b = begin
             var c = begin
             var d = begin
             if onto {
-                a = part(target[unchecked: 0], left[unchecked: 0])
-                b = part(target[unchecked: 1], left[unchecked: 1])
-                c = part(target[unchecked: 2], left[unchecked: 2])
-                d = part(target[unchecked: 3], left[unchecked: 3])
+                a = part(p.to, p.left)
+                b = part(q.to, q.left)
+                c = part(r.to, r.left)
+                d = part(s.to, s.left)
             }
             var t = 0
             while t < taps {
                 let value = E.Lanes(repeating: weight[t])
                 let offset = offsets[t]
-                a = E.Lanes.fma(value, .load(source[unchecked: 0] + offset), a)
-                b = E.Lanes.fma(value, .load(source[unchecked: 1] + offset), b)
-                c = E.Lanes.fma(value, .load(source[unchecked: 2] + offset), c)
-                d = E.Lanes.fma(value, .load(source[unchecked: 3] + offset), d)
+                a = E.Lanes.fma(value, .load(p.from + offset), a)
+                b = E.Lanes.fma(value, .load(q.from + offset), b)
+                c = E.Lanes.fma(value, .load(r.from + offset), c)
+                d = E.Lanes.fma(value, .load(s.from + offset), d)
                 t &+= 1
             }
             if relu {
@@ -146,11 +133,33 @@ private struct DepthwiseBand<E: Real>: ParallelTask {
                 c = E.Lanes.max(.zero, c)
                 d = E.Lanes.max(.zero, d)
             }
-            put(a, target[unchecked: 0], left[unchecked: 0])
-            put(b, target[unchecked: 1], left[unchecked: 1])
-            put(c, target[unchecked: 2], left[unchecked: 2])
-            put(d, target[unchecked: 3], left[unchecked: 3])
+            put(a, p.to, p.left)
+            put(b, q.to, q.left)
+            put(c, r.to, r.left)
+            put(d, s.to, s.left)
             v &+= 4
+        }
+    }
+
+    /// Where a vector of the result is read and written, and how many elements its row has from there on.
+    private struct Place {
+        var from: UnsafePointer<E>
+        var to: UnsafeMutablePointer<E>
+        var left: Int
+    }
+
+    @inline(__always) private func advance(_ place: inout Place, stay: Bool) {
+        let width = E.Lanes.width
+        if stay {
+            place.left = 0
+        } else if place.left > width {
+            place.from += width
+            place.to += width
+            place.left &-= width
+        } else {
+            place.from += plane.stepH &* plane.row &+ place.left &- extent.w
+            place.to += place.left
+            place.left = extent.w
         }
     }
 
