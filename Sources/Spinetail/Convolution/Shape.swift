@@ -79,7 +79,7 @@ struct ConvolutionShape {
         dilation = Space(p.pointee.dilation)
         let after = Space(p.pointee.padding_after)
         let limit = 1 << 31
-        if stride.smallest < 1 || dilation.smallest < 1 || padding.smallest < 0 || after.smallest < 0 || groups < 1
+        if stride.smallest < 1 || dilation.smallest < 1 || padding.smallest < 0 || after.smallest <= 0 &- limit || groups < 1
             || stride.largest >= limit || dilation.largest >= limit || padding.largest >= limit
             || after.largest >= limit || kernel.largest >= limit
         {

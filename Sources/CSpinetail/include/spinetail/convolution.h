@@ -12,7 +12,7 @@
 #endif
 
 /// Parameters by spatial axis (depth, height, width); leading axes that the arrays lack hold stride 1, padding 0,
-/// dilation 1. `groups` cuts channels and filters into as many independent convolutions.
+/// dilation 1. A negative padding_after leaves that much of the input's end out. `groups` cuts channels and filters into as many independent convolutions.
 typedef struct spinetail_convolution {
     int64_t stride[3];
     int64_t padding_before[3];
