@@ -6,13 +6,16 @@ import numpy as np
 
 
 def _windows(shape, weight, groups, stride, before, after, dilation):
-    """The padded extent, the output's extent, and for each kernel position the slice of the padded input that it sees."""
-    extent = [n + b + a for n, b, a in zip(shape[2:], before, after)]
-    output = [(n - d * (k - 1) - 1) // s + 1 for n, d, k, s in zip(extent, dilation, weight[2:], stride)]
+    """For each kernel position the part of the padded input that it sees; and the output's extent."""
+    extent = [n + b + a for n, b, a in zip(shape[2:], before, after, strict=True)]
+    output = [(n - d * (k - 1) - 1) // s + 1 for n, d, k, s in zip(extent, dilation, weight[2:], stride, strict=True)]
     for position in np.ndindex(*weight[2:]):
         yield (
             position,
-            tuple(slice(p * d, p * d + (o - 1) * s + 1, s) for p, d, o, s in zip(position, dilation, output, stride)),
+            tuple(
+                slice(p * d, p * d + (o - 1) * s + 1, s)
+                for p, d, o, s in zip(position, dilation, output, stride, strict=True)
+            ),
             output,
         )
 
@@ -22,7 +25,7 @@ def _grouped(array, groups):
 
 
 def _padded(x, before, after):
-    return np.pad(x.astype(np.float64), [(0, 0), (0, 0), *zip(before, after)])
+    return np.pad(x.astype(np.float64), [(0, 0), (0, 0), *zip(before, after, strict=True)])
 
 
 def convolve(x, w, b, stride, before, after, dilation, groups):
@@ -31,9 +34,9 @@ def convolve(x, w, b, stride, before, after, dilation, groups):
     filters = w.astype(np.float64).reshape(groups, -1, *w.shape[1:])
     y = 0.0
     for position, window, output in _windows(x.shape, w.shape, groups, stride, before, after, dilation):
-        seen = source[(..., *window)]
+        seen, extent = source[(..., *window)], output
         y = y + np.einsum("ngc...,gfc->ngf...", seen, filters[(..., *position)])
-    y = y.reshape(x.shape[0], w.shape[0], *output)
+    y = y.reshape(x.shape[0], w.shape[0], *extent)
     return y if b is None else y + b.astype(np.float64).reshape(1, -1, *[1] * len(stride))
 
 
@@ -44,7 +47,7 @@ def gradient_to_input(g, x, w, stride, before, after, dilation, groups):
     filters = w.astype(np.float64).reshape(groups, -1, *w.shape[1:])
     for position, window, _ in _windows(x.shape, w.shape, groups, stride, before, after, dilation):
         source[(..., *window)] += np.einsum("ngf...,gfc->ngc...", _grouped(g, groups), filters[(..., *position)])
-    inner = tuple(slice(b, b + n) for b, n in zip(before, x.shape[2:]))
+    inner = tuple(slice(b, b + n) for b, n in zip(before, x.shape[2:], strict=True))
     return padded[(slice(None), slice(None), *inner)]
 
 

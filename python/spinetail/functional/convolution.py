@@ -14,11 +14,11 @@ __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     r"""Convolution of images with a bank of filters (cross-correlation: the kernel is not flipped).
 
-    Equation: y[n, f, p] = b[f] + Σ over c, k of w[f, c, k] · x[n, c, p·stride + k·dilation - padding], with zeros outside
-    the image; p and k are pairs (row, column).
-    Shapes: input (N, C, H, W) or (C, H, W); weight (F, C / groups, KH, KW); bias (F,); result (N, F, OH, OW) or (F, OH,
-    OW) with OH = floor((H + 2·padding - dilation·(KH - 1) - 1) / stride) + 1 and OW likewise. N images of C channels and
-    H × W pixels, F filters.
+    Equation: y[n, f, p] = b[f] + Σ over c, k of w[f, c, k] · x[n, c, p·stride + k·dilation - padding], with zeros
+    outside the image; p and k are pairs (row, column).
+    Shapes: input (N, C, H, W) or (C, H, W); weight (F, C / groups, KH, KW); bias (F,); result (N, F, OH, OW) or
+    (F, OH, OW) with OH = floor((H + 2·padding - dilation·(KH - 1) - 1) / stride) + 1 and OW likewise. N images of C
+    channels and H × W pixels, F filters.
     Parameters: stride, padding and dilation are ints or pairs; padding may be 'valid' (none) or 'same' (OH = H with
     stride 1; an odd total puts the larger half behind). groups cuts channels and filters into independent convolutions.
     dtypes: float32 or float64, all the same; sums are made in that dtype. float16 and bfloat16 are computed in float32.
@@ -77,7 +77,8 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     r"""The transpose of conv1d as a linear map, plus a bias: it leads from the output's shape to the input's.
 
-    Equation: y[n, f, q] = b[f] + Σ of w[c, f, k] · x[n, c, p] over all c, p, k with p·stride + k·dilation - padding = q.
+    Equation: y[n, f, q] = b[f] + Σ of w[c, f, k] · x[n, c, p] over all c, p, k with
+    p·stride + k·dilation - padding = q.
     Shapes: input (N, C, L) or (C, L); weight (C, F / groups, K); bias (F,); result (N, F, OL) or (F, OL) with OL =
     (L - 1)·stride - 2·padding + dilation·(K - 1) + output_padding + 1.
     Parameters: output_padding (less than stride or dilation) lengthens the result. Otherwise as conv2d.
@@ -170,7 +171,7 @@ def _transpose(name, input, weight, bias, stride, padding, output_padding, group
 
 
 def _product(plan, compute, gradients, a: Tensor, b: Tensor, bias, name: str) -> Tensor:
-    """One of a plan's three products of two tensors, recorded. `gradients(plan, grad, a, b, needs)` are its derivatives."""
+    """One of a plan's three products of two tensors, recorded; `gradients(plan, grad, a, b, needs)` derives it."""
     if bias is not None and not isinstance(bias, Tensor):
         bias = _lift(name, bias)
     x, y = a._array, b._array
@@ -193,7 +194,8 @@ def _product(plan, compute, gradients, a: Tensor, b: Tensor, bias, name: str) ->
     return record(out, (a, b, bias), backward, (a, b), name, twice=True)
 
 
-# The three products are each other's derivatives: y = forward(x, w), x = backward_input(y, w), w = backward_weight(y, x).
+# The three products are each other's derivatives: y = forward(x, w), x = backward_input(y, w),
+# w = backward_weight(y, x).
 
 
 def _forward_grads(plan, grad, x, w, needs):

@@ -40,7 +40,7 @@ def convolution(
     groups: int = 1,
     relu: bool = False,
 ) -> np.ndarray:
-    """input (N, C, *spatial) or (C, *spatial), weight (F, C / groups, *kernel), bias (F,); max(0, ·) of it when `relu`."""
+    """input ([N,] C, *spatial) with weight (F, C / groups, *kernel) plus bias (F,); max(0, ·) of it when `relu`."""
     plan = plan_convolution(input.shape, weight.shape, key(stride), key(padding), key(dilation), groups)
     y = forward(plan, input[None] if plan.unbatched else input, weight, bias, relu)
     return y[0] if plan.unbatched else y
@@ -205,8 +205,7 @@ def plan_convolution(input: tuple, weight: tuple, stride, padding, dilation, gro
                 f"[{name}] the kernel is larger than the padded input along spatial axis {axis}: output size = "
                 f"floor((input + padding - dilation·(kernel - 1) - 1) / stride) + 1 = floor(({size} + {before[axis]} + "
                 f"{after[axis]} - {dilation[axis]}·({weight[2 + axis]} - 1) - 1) / {stride[axis]}) + 1 = "
-                f"{(padded - reach) // stride[axis] + 1}"
-                + (", and the input is empty" if size == 0 else "")
+                f"{(padded - reach) // stride[axis] + 1}" + (", and the input is empty" if size == 0 else "")
             )
         output.append((padded - reach) // stride[axis] + 1)
     parameters = (*_three(stride, 1), *_three(before, 0), *_three(after, 0), *_three(dilation, 1), groups)
@@ -248,7 +247,7 @@ def plan_transpose(input: tuple, weight: tuple, stride, padding, output_padding,
             )
         output.append(made)
     # What output padding adds, the convolution that leads back does not reach: less padding behind it.
-    after = tuple(p - e for p, e in zip(before, extra))
+    after = tuple(p - e for p, e in zip(before, extra, strict=True))
     parameters = (*_three(stride, 1), *_three(before, 0), *_three(after, 0), *_three(dilation, 1), groups)
     return Plan(
         name, parameters, (batch, weight[1] * groups, *output), (batch, channels, *input[-spatial:]), weight, unbatched
@@ -324,7 +323,7 @@ def _padding(name: str, padding, kernel: tuple, stride: tuple, dilation: tuple) 
             raise ValueError(f"[{name}] padding must be an int, a tuple of ints, 'same' or 'valid', got {padding!r}")
         if max(stride) > 1:
             raise ValueError(f"[{name}] padding='same' needs stride 1, got stride {stride}")
-        total = [d * (k - 1) for d, k in zip(dilation, kernel)]
+        total = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
         return tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
     given = not_negative(name, "padding", padding, spatial)
     return given, given
@@ -338,8 +337,8 @@ def _three(values: tuple[int, ...], missing: int) -> tuple[int, ...]:
 
 
 def solid(array: np.ndarray | None) -> np.ndarray | None:
-    """The array in C order, copied if need be."""
-    return None if array is None else np.ascontiguousarray(array)
+    """The array in C order and native byte order, copied if need be."""
+    return None if array is None else np.ascontiguousarray(array, array.dtype.newbyteorder("="))
 
 
 def wide(*arrays: np.ndarray | None) -> tuple:
@@ -362,7 +361,7 @@ def explain(name: str, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, chann
             raise TypeError(f"[{name}] {what} must be a numpy.ndarray, got {type(array).__name__}")
         if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
             raise TypeError(f"[{name}] {what} must be floating point, got dtype {array.dtype}")
-        if array.dtype != x.dtype:
+        if array.dtype.newbyteorder("=") != x.dtype.newbyteorder("="):
             raise TypeError(f"[{name}] expected one dtype, got input {x.dtype} and {what} {array.dtype}")
     if x.dtype.itemsize > 8:
         raise TypeError(f"[{name}] unsupported dtype {x.dtype}")

@@ -37,7 +37,7 @@ def cases(draw):
             kernel, stride = (1, *kernel[1:]), (1, *stride[1:])
             before, after = (0, *before[1:]), (0, *after[1:])
     longest = {1: 80, 2: 20, 3: 6}[spatial]
-    least = [max(1, d * (k - 1) + 1 - b - a) for k, d, b, a in zip(kernel, dilation, before, after)]
+    least = [max(1, d * (k - 1) + 1 - b - a) for k, d, b, a in zip(kernel, dilation, before, after, strict=True)]
     extent = tuple(draw(st.integers(n, n + longest)) for n in least)
     batch = draw(st.integers(1, 4))
     return batch, per_group * groups, extent, filters * groups, kernel, stride, before, after, dilation, groups
@@ -56,7 +56,7 @@ def plan_of(case, x, w):
     *_, stride, before, after, dilation, groups = case
     size = [
         (n + b + a - d * (k - 1) - 1) // s + 1
-        for n, b, a, d, k, s in zip(x.shape[2:], before, after, dilation, w.shape[2:], stride)
+        for n, b, a, d, k, s in zip(x.shape[2:], before, after, dilation, w.shape[2:], stride, strict=True)
     ]
     three = ops._three
     parameters = (*three(stride, 1), *three(before, 0), *three(after, 0), *three(dilation, 1), groups)
@@ -134,7 +134,7 @@ def test_threads_do_not_change_a_bit(case):
     finally:
         kernels.set_num_threads(before)
     for other in results[1:]:
-        for a, c in zip(results[0], other):
+        for a, c in zip(results[0], other, strict=True):
             assert a.tobytes() == c.tobytes()
 
 
@@ -148,8 +148,8 @@ def transposed(draw):
 
     kernel, stride, dilation = each(1, 4), each(1, 4), each(1, 5)
     groups, inputs, outputs = draw(st.integers(1, 3)), draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    output_padding = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation))
-    padding = tuple(draw(st.integers(0, d * (k - 1) // 2)) for d, k in zip(dilation, kernel))
+    output_padding = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
+    padding = tuple(draw(st.integers(0, d * (k - 1) // 2)) for d, k in zip(dilation, kernel, strict=True))
     x = (draw(st.integers(1, 2)), inputs * groups, *each(1, 5))
     return x, (inputs * groups, outputs, *kernel), (stride, padding, output_padding, groups, dilation)
 
@@ -163,13 +163,13 @@ def test_transposed(case):
     y = ops.conv_transpose(x, w, b, stride, padding, output_padding, groups, dilation)
     size = [
         (n - 1) * s - 2 * p + d * (k - 1) + o + 1
-        for n, s, p, d, k, o in zip(shape[2:], stride, padding, dilation, weight[2:], output_padding)
+        for n, s, p, d, k, o in zip(shape[2:], stride, padding, dilation, weight[2:], output_padding, strict=True)
     ]
     assert y.shape == (shape[0], weight[1] * groups, *size)
-    after = tuple(p - o for p, o in zip(padding, output_padding))
+    after = tuple(p - o for p, o in zip(padding, output_padding, strict=True))
     # The reference cannot cut its padding below zero, so it works on an output long enough and is cut here.
     longer = tuple(max(0, -a) for a in after)
-    blank = np.zeros((*y.shape[:2], *(n - e for n, e in zip(size, longer))))
+    blank = np.zeros((*y.shape[:2], *(n - e for n, e in zip(size, longer, strict=True))))
     arguments = (stride, padding, tuple(max(0, a) for a in after), dilation, groups)
     wide = reference.gradient_to_input(x, blank, w, *arguments)
     wide = np.pad(wide, [(0, 0), (0, 0), *((0, e) for e in longer)]) + b.reshape(1, -1, *[1] * len(size))
@@ -177,7 +177,7 @@ def test_transposed(case):
 
     g = rng.standard_normal(y.shape)
     dx, dw, db = ops.conv_transpose_backward(g, x, w, stride, padding, output_padding, groups, dilation)
-    cut = g[(slice(None), slice(None), *(slice(n - e) for n, e in zip(size, longer)))]
+    cut = g[(slice(None), slice(None), *(slice(n - e) for n, e in zip(size, longer, strict=True)))]
     np.testing.assert_allclose(dx, reference.convolve(cut, w, None, *arguments), rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(dw, reference.gradient_to_weight(x, cut, w, *arguments), rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(db, g.sum((0, *range(2, g.ndim))), rtol=1e-10, atol=1e-10)
@@ -206,7 +206,7 @@ def test_layouts():
     for p in layouts(b):
         assert np.array_equal(ops.convolution(x, w, p, 1, 1, 1, 2), expected)
     for p in layouts(g):
-        for a, c in zip(ops.convolution_backward(p, x, w, 1, 1, 1, 2), gradients):
+        for a, c in zip(ops.convolution_backward(p, x, w, 1, 1, 1, 2), gradients, strict=True):
             assert np.array_equal(a, c)
     constant = np.broadcast_to(np.float64(2.0), (2, 4, 9, 7))
     assert np.array_equal(ops.convolution(constant, w, b, groups=2), ops.convolution(constant.copy(), w, b, groups=2))
