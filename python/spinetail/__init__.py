@@ -17,9 +17,10 @@ from .autograd import (
 )
 from .autograd.printing import set_printoptions
 from .config import get_num_threads, set_num_threads, show_config
-from .devices import device
+from .devices import *
 from .dtypes import *
 from .functional import conversion as _conversion
+from .functional.activation import celu, log_softmax, prelu, relu, selu, softmax, threshold
 from .functional.arithmetic import *
 from .functional.arrangement import *
 from .functional.comparison import *

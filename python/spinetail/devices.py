@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+__all__ = [
+    "are_deterministic_algorithms_enabled",
+    "channels_last",
+    "channels_last_3d",
+    "contiguous_format",
+    "device",
+    "get_default_device",
+    "get_float32_matmul_precision",
+    "memory_format",
+    "preserve_format",
+    "set_default_device",
+    "set_float32_matmul_precision",
+    "strided",
+    "use_deterministic_algorithms",
+]
+
 
 class device:
     """A device by name: `device("cpu")`, `device("cpu", 0)`. Any other kind raises a RuntimeError.
@@ -49,3 +65,55 @@ class device:
 
 
 CPU = device("cpu")
+
+
+class memory_format:
+    """The order of an image's dimensions in memory, as a wish: layers take any; `contiguous()` is always row-major."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"spinetail.{self.name}"
+
+
+contiguous_format = memory_format("contiguous_format")
+preserve_format = memory_format("preserve_format")
+channels_last = memory_format("channels_last")
+channels_last_3d = memory_format("channels_last_3d")
+strided = "strided"
+_precision = "highest"
+
+
+def set_default_device(device_: str | device | None) -> None:
+    """Accepts the CPU, where everything is. Raises: RuntimeError for any other device."""
+    device("cpu" if device_ is None else device_)
+
+
+def get_default_device() -> device:
+    """The device of new tensors: the CPU."""
+    return CPU
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Accepts "highest", "high" or "medium": products are always computed in full float32, which is the highest."""
+    global _precision
+    if precision not in ("highest", "high", "medium"):
+        raise ValueError(f"[set_float32_matmul_precision] expected 'highest', 'high' or 'medium', not {precision!r}")
+    _precision = precision
+
+
+def get_float32_matmul_precision() -> str:
+    """What `set_float32_matmul_precision` was given."""
+    return _precision
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Nothing: every kernel always gives the same bits, on any number of threads."""
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """Whether results repeat exactly: always."""
+    return True

@@ -23,6 +23,7 @@ FLOORS = {
     "autograd": 4,
     "functional": 4,
     "accelerator": 4,
+    "amp": 4,
     "backends": 4,
     "compiling": 4,
     "cuda": 4,
@@ -30,7 +31,6 @@ FLOORS = {
     "mps": 4,
     "special": 4,
     "xpu": 4,
-    "amp": 5,
     "data": 5,
     "io": 5,
     "nn": 5,
@@ -47,7 +47,7 @@ FLOORS = {
     "__init__": 8,
 }
 #: Rooms of one floor that never import each other. Two of them are other names for what their neighbours hold.
-APART = {"amp", "data", "io", "nn", "optim"}
+APART = {"data", "io", "nn", "optim"}
 
 
 def modules() -> list[Path]:

@@ -68,11 +68,7 @@ from . import engine  # noqa: E402
 
 def __getattr__(name: str):
     if name in ("gradcheck", "gradgradcheck", "GradcheckError"):
-        from importlib import import_module
+        from . import checks
 
-        checks = import_module(".gradcheck", __name__)
-        globals().update(
-            gradcheck=checks.gradcheck, gradgradcheck=checks.gradgradcheck, GradcheckError=checks.GradcheckError
-        )
-        return globals()[name]
+        return getattr(checks, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -194,8 +194,8 @@ def _fitting(label: str, number: int, grad, form, graph: bool):
             grad = unbroadcast(grad, shape)
         except (ValueError, IndexError):
             raise RuntimeError(
-                f"Function {label}Backward returned an invalid gradient at index {number} - got {list(grad._array.shape)} "
-                f"but expected shape compatible with {list(shape)}"
+                f"Function {label}Backward returned an invalid gradient at index {number} - got "
+                f"{list(grad._array.shape)} but expected shape compatible with {list(shape)}"
             ) from None
     if grad._array.dtype != dtype:
         grad = grad.to(dtype)

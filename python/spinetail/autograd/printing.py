@@ -46,7 +46,7 @@ def _formatter(array: np.ndarray):
     scientific = False
     if magnitudes.size:
         low, high = float(magnitudes.min()), float(magnitudes.max())
-        scientific = high / low > 1000 or high > 1e8 or low < 1e-4 if not whole else high > 1e8
+        scientific = high / low > 1000 or high > 1e8 or (low < 1e-4 and not whole)
     if _options["sci_mode"] is not None:
         scientific = _options["sci_mode"]
 
@@ -57,10 +57,7 @@ def _formatter(array: np.ndarray):
             return f"{v:.0f}." if math.isfinite(v) else str(v)
         return f"{v:.{precision}f}"
 
-    shown = [text(v) for v in finite.tolist()] + [
-        text(float(v)) for v in np.unique(array[~np.isfinite(array) | (array == 0)])
-    ]
-    width = max(map(len, shown), default=1)
+    width = max((len(text(v)) for v in finite.tolist()), default=1)  # zeros, infinities and NaN do not count
     return lambda v: text(v).rjust(width)
 
 

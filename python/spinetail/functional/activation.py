@@ -652,5 +652,11 @@ def _log_softmax_method(self, dim, dtype=None):
     return log_softmax(self, dim, dtype=dtype)
 
 
+def _relu_method(self):
+    """The rectified linear unit in place; see `nn.functional.relu`."""
+    return relu(self, True)
+
+
+Tensor.relu, Tensor.relu_ = relu, _relu_method
 Tensor.softmax, Tensor.log_softmax = _softmax_method, _log_softmax_method
 Tensor.hardshrink, Tensor.prelu = hardshrink, prelu

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from .. import dtypes
-from ..autograd.tape import enabled, like, like_output, ndarray, record, wrap
+from ..autograd.tape import enabled, like_output, ndarray, record, wrap
 from ..autograd.tensor import Tensor
+from ..ops import activation as kernels
 from .arithmetic import maximum, minimum
-from .door import mutable, operation
+from .door import lift, lower, mutable, operation, quiet
 from .indexing import where
 
 __all__ = [
@@ -53,7 +55,6 @@ __all__ = [
     "negative",
     "rad2deg",
     "reciprocal",
-    "relu",
     "round",
     "rsqrt",
     "sigmoid",
@@ -71,40 +72,67 @@ _LN2, _LN10 = math.log(2), math.log(10)
 NAMES: list[str] = []  # what `unary` has made, for the tests
 
 
-def unary(name: str, compute, gradient, doc: str, reads: str = "input", warns: bool = False, floats: bool = True):
+def unary(
+    name: str,
+    compute: Callable,
+    gradient: Callable,
+    doc: str,
+    reads: str = "input",
+    warns: bool = False,
+    floats: bool = True,
+    slope: Callable | None = None,
+):
     """A function of one operand. `gradient(grad, v)` is written for arrays and tensors; v is the input, or the output.
 
     `warns`: NumPy would warn about infinities or NaNs. `floats`: integers are converted to the default dtype first.
+    `slope`: a kernel for the gradient of arrays.
     """
     from_output = reads == "output"
+    quietly = quiet(compute) if warns else compute
+    if slope is None:
+        slope = gradient
 
     def function(input):
         x = input._array
         if floats and x.dtype.kind in "biu":
             input = input.to(dtypes.get_default_dtype().numpy)
             x = input._array
-        if warns:
-            with np.errstate(all="ignore"):
-                y = compute(x)
-        else:
-            y = compute(x)
+        y = quietly(x)
         if not (input._requires_grad and enabled()):
             return wrap(y)
         if from_output:
             if type(y) is not ndarray:
                 y = np.asarray(y)
-            return record(y, (input,), lambda grad: (gradient(grad, like_output(grad, y)),), (), name, True, True)
+
+            def backward(grad):
+                return (slope(grad, y) if type(grad) is ndarray else gradient(grad, like_output(grad, y)),)
+
+            return record(y, (input,), backward, (), name, True, True)
         if reads == "input":
-            return record(y, (input,), lambda grad: (gradient(grad, like(grad, input)),), (input,), name, False, True)
+
+            def backward(grad):
+                return (slope(grad, x) if type(grad) is ndarray else gradient(grad, input),)
+
+            return record(y, (input,), backward, (input,), name, False, True)
         return record(y, (input,), lambda grad: (gradient(grad, None),), (), name, False, True)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
-    function.__module__ = __name__
+    def door(input):
+        if isinstance(input, Tensor):
+            return function(input)
+        if type(input) is ndarray and input.dtype.kind == "f":
+            y = quietly(input)
+            return y if type(y) is ndarray else np.asarray(y)
+        return lower(function(lift(input)))
+
+    for made in (function, door):
+        made.__name__ = made.__qualname__ = name
+        made.__doc__ = doc
+        made.__module__ = __name__
+    door.__wrapped__ = function
+    setattr(Tensor, name, function)
     NAMES.append(name)
-    result = operation(function)
-    mutable(result, keeps=reads == "input")
-    return result
+    mutable(door, keeps=reads == "input")
+    return door
 
 
 def _reciprocal(x):
@@ -113,12 +141,6 @@ def _reciprocal(x):
 
 def _rsqrt(x):
     return np.reciprocal(np.sqrt(x))
-
-
-def _sigmoid(x):
-    """1 / (1 + e⁻ˣ), without overflow on either side."""
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
 
 
 def _frac(x):
@@ -130,19 +152,13 @@ def _sign(x):
     return np.greater(x, 0).astype(x.dtype) - np.less(x, 0) if x.dtype.kind != "b" else x
 
 
-def _erf(x):
-    from ..ops.activation import erf as kernel
-
-    return kernel(x)
-
-
 def _zero(grad, _):
     return grad * 0
 
 
 exp = unary(
     "exp",
-    np.exp,
+    kernels.exp,
     lambda g, y: g * y,
     """The exponential eˣ of each element.
 
@@ -151,13 +167,12 @@ exp = unary(
     tensor([1.0000, 2.7183])
     """,
     "output",
-    True,
 )
 exp2 = unary("exp2", np.exp2, lambda g, y: g * y * _LN2, "2ˣ of each element.", "output", True)
-expm1 = unary("expm1", np.expm1, lambda g, y: g * (y + 1), "eˣ - 1 of each element, accurate near 0.", "output", True)
+expm1 = unary("expm1", kernels.expm1, lambda g, y: g * (y + 1), "eˣ - 1 of each element, accurate near 0.", "output")
 log = unary(
     "log",
-    np.log,
+    kernels.log,
     lambda g, x: g / x,
     """The natural logarithm of each element; -inf at 0, NaN below.
 
@@ -165,11 +180,10 @@ log = unary(
     >>> st.log(st.tensor([1.0, 0.0]))
     tensor([0., -inf])
     """,
-    warns=True,
 )
 log2 = unary("log2", np.log2, lambda g, x: g / (x * _LN2), "The binary logarithm of each element.", warns=True)
 log10 = unary("log10", np.log10, lambda g, x: g / (x * _LN10), "The decimal logarithm of each element.", warns=True)
-log1p = unary("log1p", np.log1p, lambda g, x: g / (x + 1), "log(1 + x) of each element, accurate near 0.", warns=True)
+log1p = unary("log1p", kernels.log1p, lambda g, x: g / (x + 1), "log(1 + x) of each element, accurate near 0.")
 sqrt = unary("sqrt", np.sqrt, lambda g, y: g / (y * 2), "The square root of each element; NaN below 0.", "output", True)
 rsqrt = unary("rsqrt", _rsqrt, lambda g, y: g * -0.5 * y * y * y, "1 / √x of each element.", "output", True)
 square = unary("square", np.square, lambda g, x: g * x * 2, "The square of each element.", floats=False)
@@ -198,12 +212,28 @@ acosh = unary(
 atanh = unary(
     "atanh", np.arctanh, lambda g, x: g / (1 - x * x), "The inverse hyperbolic tangent of each element.", warns=True
 )
-tanh = unary("tanh", np.tanh, lambda g, y: g * (1 - y * y), "The hyperbolic tangent of each element.", "output")
+tanh = unary(
+    "tanh",
+    kernels.tanh,
+    lambda g, y: g * (1 - y * y),
+    "The hyperbolic tangent of each element.",
+    "output",
+    slope=kernels.tanh_backward,
+)
 sigmoid = unary(
-    "sigmoid", _sigmoid, lambda g, y: g * y * (1 - y), "The logistic function 1 / (1 + e⁻ˣ) of each element.", "output"
+    "sigmoid",
+    kernels.sigmoid,
+    lambda g, y: g * y * (1 - y),
+    "The logistic function 1 / (1 + e⁻ˣ) of each element.",
+    "output",
+    slope=kernels.sigmoid_backward,
 )
 erf = unary(
-    "erf", _erf, lambda g, x: g * exp(-(x * x)) * (2 / math.sqrt(math.pi)), "The error function of each element."
+    "erf",
+    kernels.erf,
+    lambda g, x: g * exp(-(x * x)) * (2 / math.sqrt(math.pi)),
+    "The error function of each element.",
+    slope=kernels.erf_backward,
 )
 floor = unary("floor", np.floor, _zero, "Each element rounded towards -inf.", "", floats=False)
 ceil = unary("ceil", np.ceil, _zero, "Each element rounded towards +inf.", "", floats=False)
@@ -245,7 +275,8 @@ def round(input, *, decimals=0):
 def clamp(input, min=None, max=None):
     """Each element moved into [min, max]; the bounds are numbers or tensors. NaN stays NaN.
 
-    The gradient is 1 inside, 0 on the bounds and outside; bounds that are tensors share it when equal. Raises: ValueError when both bounds are None.
+    The gradient is 1 inside, 0 on the bounds and outside; bounds that are tensors share it when equal.
+    Raises: ValueError when both bounds are None.
 
     >>> import spinetail as st
     >>> st.clamp(st.tensor([-2.0, 0.5, 2.0]), -1, 1)
@@ -291,23 +322,6 @@ Tensor.clip = clamp.__wrapped__
 
 
 @operation
-def relu(input):
-    """max(x, 0) of each element; the gradient at 0 is 0, NaN stays NaN.
-
-    >>> import spinetail as st
-    >>> st.relu(st.tensor([-1.0, 2.0]))
-    tensor([0., 2.])
-    """
-    x = input._array
-    y = np.maximum(x, x.dtype.type(0))
-    if not (input._requires_grad and enabled()):
-        return wrap(y)
-    if type(y) is not ndarray:
-        y = np.asarray(y)
-    return record(y, (input,), lambda grad: (grad * ~(y <= 0),), (), "relu", True)
-
-
-@operation
 def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
     """NaN and the infinities replaced by numbers: by default 0 and the largest and smallest ones of the dtype.
 
@@ -338,6 +352,6 @@ def logit(input, eps=None):
 
 
 Tensor.logit = logit
-for _function in (round, clamp, clamp_min, clamp_max, relu, nan_to_num):
+for _function in (round, clamp, clamp_min, clamp_max, nan_to_num):
     mutable(_function)
 mutable(clamp, "clip_")

@@ -184,7 +184,7 @@ for _function in (addmm, addmv, addr, baddbmm, addbmm):
 
 
 def tensordot(a, b, dims=2):
-    """The sum of products over several dimensions: the last `dims` of a with the first of b, or two lists of dimensions."""
+    """Sums of products over the last `dims` dimensions of a and the first of b, or over two lists of dimensions."""
     tensors = isinstance(a, Tensor) or isinstance(b, Tensor)
     a, b = lift(a), lift(b)
     n, m = a._array.ndim, b._array.ndim

@@ -275,7 +275,7 @@ def logsumexp(input, dim=None, keepdim=False):
 
     >>> import spinetail as st
     >>> st.logsumexp(st.tensor([1000.0, 1000.0]), 0)
-    tensor(1000.6931)
+    tensor(1000.6932)
     """
     if input._array.dtype.kind in "biu":
         input = input.to(dtypes.get_default_dtype().numpy)

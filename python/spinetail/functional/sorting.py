@@ -112,7 +112,7 @@ def _results(*arrays):
 
 @operation
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    """The distinct elements in ascending order (or slices of `dim`); also each element's place in them and their counts.
+    """The distinct elements in ascending order (or slices of `dim`); also each element's place in them, and counts.
 
     >>> import spinetail as st
     >>> st.unique(st.tensor([3, 1, 3]), return_counts=True)

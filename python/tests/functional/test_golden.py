@@ -12,7 +12,7 @@ import spinetail as st
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))
-from tensor_expressions import EXPRESSIONS, inputs  # noqa: E402
+from tensor_expressions import EXPRESSIONS, REPRS, inputs  # noqa: E402
 
 STORED = dict(np.load(GOLDEN / "tensor.npz"))
 
@@ -69,3 +69,8 @@ def test_expression(number):
             compare(tensor.grad.numpy(), stored[name], f"gradient of {name}")
         else:
             assert tensor.grad is None, f"PyTorch has no gradient of {name}"
+
+
+@pytest.mark.parametrize("number", range(len(REPRS)), ids=REPRS)
+def test_repr(number):
+    assert repr(eval(REPRS[number], {"t": st})) == str(STORED["reprs"][number])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tensor_expressions import EXPRESSIONS, inputs
+from tensor_expressions import EXPRESSIONS, REPRS, inputs
 
 
 def weights(shape) -> np.ndarray:
@@ -39,6 +39,7 @@ def main() -> None:
                 if tensor.grad is not None:
                     stored[f"{number}.{name}"] = tensor.grad.numpy()
     stored["expressions"] = np.array("\n".join(EXPRESSIONS))
+    stored["reprs"] = np.array([repr(eval(text, {"t": torch})).replace("torch.", "spinetail.") for text in REPRS])
     np.savez_compressed(Path(__file__).with_name("tensor.npz"), **stored)
     print(f"{len(EXPRESSIONS)} expressions, {len(stored)} arrays, PyTorch {torch.__version__}")
 

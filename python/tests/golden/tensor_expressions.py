@@ -1,8 +1,8 @@
 """Expressions whose values, dtypes and gradients PyTorch and spinetail must agree on; `t` is the module.
 
 The inputs: a (3, 4), b (4,), c (3, 1), p positive (3, 4), q (2, 3, 4), s 0-d, z empty (0, 4), i int64 (3, 4),
-j int32 (4,), m bool (3, 4), u uint8 (4,), n with NaN and infinities (6,), k with ties (2, 5), v vector (5,), d float64 (4,),
-h float16 (4,). Floating-point ones require gradients.
+j int32 (4,), m bool (3, 4), u uint8 (4,), n with NaN and infinities (6,), k with ties (2, 5), v vector (5,),
+d float64 (4,), h float16 (4,). Floating-point ones require gradients.
 """
 
 from __future__ import annotations
@@ -538,4 +538,45 @@ a.square().sum().sqrt()
 t.heaviside(a, b)
 t.hypot(a, p)
 t.logaddexp(a, p)
+""".strip().split("\n")
+
+#: Tensors whose printed form must be PyTorch's, but for the name of the package.
+REPRS = """
+t.tensor([0., float("-inf")])
+t.tensor([1., float("nan"), 2.5])
+t.tensor([1.,2.,3.])
+t.tensor([1.,10000.])
+t.tensor([1.,100.])
+t.tensor([1e-5,1.])
+t.tensor([0.1,1000.5])
+t.tensor([123456789.])
+t.tensor([[1,-2],[30,4]])
+t.tensor([True,False])
+t.tensor(3)
+t.tensor(2.5)
+t.tensor(float("inf"))
+t.tensor([])
+t.zeros(2,0)
+t.zeros(0,3,dtype=t.int64)
+t.tensor([], dtype=t.int64)
+t.zeros(3,dtype=t.float64)
+t.zeros(3,dtype=t.int32)
+t.arange(30)
+t.arange(30.)/7
+t.arange(2000)
+t.arange(2000.).reshape(40,50)
+t.arange(24).reshape(2,3,4)
+t.ones(2,2,requires_grad=True)
+t.ones(1001)
+t.tensor([0.00001])
+t.tensor([1e10, 1.])
+t.tensor([-0.0, 0.0])
+t.tensor([1.5,2.5],dtype=t.float16)
+t.tensor([1.5,2.5],dtype=t.bfloat16)
+t.tensor([[0.12345678,100.0],[3.,4.]])
+t.full((3,), 1/3)
+t.tensor([1e-8,1e-7])
+t.tensor([float("nan")]*3)
+t.tensor([1,2],dtype=t.uint8)
+t.arange(1200.).reshape(2,3,200)
 """.strip().split("\n")

@@ -53,8 +53,8 @@ def gradcheck(
             import warnings
 
             warnings.warn(
-                f"Input #{i} requires gradient and is not a double precision floating point. This check will likely fail "
-                "if all the inputs are not of double precision floating point."
+                f"Input #{i} requires gradient and is not a double precision floating point. This check will likely "
+                "fail if all the inputs are not of double precision floating point."
             )
         array = arguments[i]._array
         if array.size and any(
@@ -92,8 +92,8 @@ def _check(func, arguments, checked, eps, atol, rtol, nondet_tol) -> None:
         for column, i in enumerate(checked):
             if np.abs(first[column] - second[column]).max(initial=0) > nondet_tol:
                 raise GradcheckError(
-                    f"Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives "
-                    f"different values, although analytical gradient matches numerical gradient (output {number}, input {i})"
+                    "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times "
+                    f"gives different values (output {number}, input {i})"
                 )
             _compare(number, i, numeric[column][number], first[column], atol, rtol)
 
@@ -144,7 +144,8 @@ def _compare(output: int, input: int, numeric: np.ndarray, analytic: np.ndarray,
         raise GradcheckError(
             f"Jacobian mismatch for output {output} with respect to input {input}, at element {row} of the input and "
             f"{column} of the output: analytical {analytic[row, column]}, numerical {numeric[row, column]} "
-            f"({close.size - close.sum()} of {close.size} elements differ)\nnumerical:{wrap(numeric)}\nanalytical:{wrap(analytic)}"
+            f"({close.size - close.sum()} of {close.size} elements differ)\n"
+            f"numerical:{wrap(numeric)}\nanalytical:{wrap(analytic)}"
         )
 
 
