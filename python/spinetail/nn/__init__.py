@@ -1,25 +1,13 @@
 """Modules: layers, containers, losses, and the tensors they own."""
 
-from . import functional, init
-from .container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
-from .linear import Identity, Linear
+from . import functional, init, utils
+from .activation import *
+from .attention import *
+from .container import *
+from .convolution import *
+from .linear import *
+from .loss import *
 from .module import Module
+from .normalization import *
 from .parameter import Buffer, Parameter
-from .shape import Flatten, Unflatten
-
-__all__ = [
-    "Buffer",
-    "Flatten",
-    "Identity",
-    "Linear",
-    "Module",
-    "ModuleDict",
-    "ModuleList",
-    "Parameter",
-    "ParameterDict",
-    "ParameterList",
-    "Sequential",
-    "Unflatten",
-    "functional",
-    "init",
-]
+from .shape import *

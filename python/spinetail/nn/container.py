@@ -12,6 +12,8 @@ from . import display
 from .module import Module
 from .parameter import Parameter
 
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
+
 
 def _place(owner: object, index: int, length: int) -> int:
     place = as_index(index)

@@ -3,4 +3,9 @@
 They live in `spinetail.functional`, one file for each family; their names are gathered here.
 """
 
+from ..functional.activation import *
+from ..functional.attention import *
+from ..functional.convolution import *
 from ..functional.gemm import *
+from ..functional.loss import *
+from ..functional.normalization import *

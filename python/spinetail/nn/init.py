@@ -15,6 +15,24 @@ from ..autograd import Tensor
 from ..functional import random
 from ..functional.random import Generator
 
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "dirac_",
+    "eye_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "sparse_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
 A = TypeVar("A", Tensor, np.ndarray)
 
 

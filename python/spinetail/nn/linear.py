@@ -11,6 +11,8 @@ from . import init
 from .module import Module
 from .parameter import Parameter, unset
 
+__all__ = ["Identity", "Linear"]
+
 
 class Identity(Module):
     """Gives back its input, whatever arguments it was made with.
