@@ -190,11 +190,34 @@ static PyObject *register_bfloat16(PyObject *module, PyObject *descriptor) {
     Py_RETURN_NONE;
 }
 
+/// {name: letters of its row, such as "WRID"}: what tests and tools need to call kernels they have never heard of.
+static PyObject *signatures(PyObject *module, PyObject *none) {
+    (void)module, (void)none;
+    static const char *const rows[][2] = {
+#define KERNEL(name, ...) {#name, #__VA_ARGS__},
+#include "kernels.inc"
+#undef KERNEL
+    };
+    PyObject *result = PyDict_New();
+    for (size_t row = 0; result != NULL && row < sizeof rows / sizeof *rows; row++) {
+        char letters[MAX_SLOTS];
+        Py_ssize_t count = 0;
+        for (const char *p = rows[row][1]; *p; p++) {
+            if (*p != ',' && *p != ' ') letters[count++] = *p;
+        }
+        PyObject *text = PyUnicode_FromStringAndSize(letters, count);
+        if (text == NULL || PyDict_SetItemString(result, rows[row][0], text) < 0) Py_CLEAR(result);
+        Py_XDECREF(text);
+    }
+    return result;
+}
+
 #define KERNEL(name, ...) {#name, (PyCFunction)(void (*)(void))py_##name, METH_FASTCALL, NULL},
 static PyMethodDef methods[] = {
 #include "kernels.inc"
     {"get_num_threads", get_num_threads, METH_NOARGS, NULL},
     {"set_num_threads", set_num_threads, METH_O, NULL},
+    {"signatures", signatures, METH_NOARGS, NULL},
     {"register_bfloat16", register_bfloat16, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
