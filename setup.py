@@ -23,6 +23,7 @@ LEVELS = {
     "x86_64": {"v2": ["-march=x86-64-v2"], "v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mavx512vnni"]},
     "aarch64": {"neon": ["-march=armv8.2-a"]},
 }
+LINK_FLAGS = ["-Wl,--gc-sections", "-Wl,--strip-debug", "-lm"]
 NEEDED_SWIFT = (6, 3)
 ADVICE = "Install Swift 6.3 or newer from https://www.swift.org/install, or set SWIFT_EXEC to its `swift`."
 
@@ -137,7 +138,7 @@ def extensions() -> list[Extension]:
             [f"{folder}/module.c"],
             depends=depends,
             define_macros=[*macros, ("SPINETAIL_LEVEL", name), ("NPY_TARGET_VERSION", "NPY_1_22_API_VERSION")],
-            extra_link_args=[f"-Wl,--version-script={folder}/exports.map", "-Wl,--gc-sections", "-Wl,--strip-debug", "-lm"],
+            extra_link_args=[f"-Wl,--version-script={folder}/exports.map", *LINK_FLAGS],
             **common,
         )
         ext.level_flags = flags
