@@ -81,10 +81,12 @@ class SwiftBuildExt(build_ext):
         self.parallel = None  # the levels compile one C file into one folder, in turn
         super().run()
         # Objects of earlier builds, of other levels or interpreters, hold older kernels: none may be loaded or shipped.
-        for output in map(Path, self.get_outputs()):
-            for other in output.parent.glob("_*.so"):
-                if str(other) not in self.get_outputs():
-                    other.unlink()
+        outputs = [Path(self.build_lib, self.get_ext_filename(ext.name)) for ext in self.extensions]
+        folders = {path.parent for path in outputs} | ({ROOT / "python/spinetail"} if self.inplace else set())
+        for folder in folders:
+            for path in folder.glob("_*.so"):
+                if path.name not in {output.name for output in outputs}:
+                    path.unlink()
 
     def build_extension(self, ext: Extension) -> None:
         import numpy

@@ -39,12 +39,12 @@ static float noise(unsigned *state) {
 static void test_activation(void) {
     float x[5] = {-2, -0.5f, 0, 0.5f, 2}, y[5];
     array a, b;
-    spinetail_status status = spinetail_activation_forward(
-        wrap(&a, y, 1, SHAPE(5)), wrap(&b, x, 1, SHAPE(5)), SPINETAIL_RELU, 0.0);
+    spinetail_status status =
+        spinetail_activation_forward(wrap(&a, y, 1, SHAPE(5)), wrap(&b, x, 1, SHAPE(5)), SPINETAIL_RELU, 0.0, 0.0);
     int right = status == SPINETAIL_OK;
     for (int i = 0; i < 5; i++) right &= y[i] == (x[i] > 0 ? x[i] : 0);
     check("relu", right);
-    status = spinetail_activation_forward(wrap(&a, y, 1, SHAPE(4)), wrap(&b, x, 1, SHAPE(5)), SPINETAIL_RELU, 0.0);
+    status = spinetail_activation_forward(wrap(&a, y, 1, SHAPE(4)), wrap(&b, x, 1, SHAPE(5)), SPINETAIL_RELU, 0.0, 0.0);
     check("a wrong shape is a status", (status & 255) == SPINETAIL_BAD_SHAPE);
 }
 

@@ -21,7 +21,7 @@ SEED = int(os.environ.get("SPINETAIL_FUZZ_SEED", "1"))
 
 
 def relu(output, input):
-    return kernels.activation_forward(output, input, 1, 0.0)
+    return kernels.activation_forward(output, input, 1, 0.0, 0.0)
 
 
 def pair(shape=8, dtype=np.float32):
@@ -172,13 +172,13 @@ def test_arrays_that_do_not_go_together(output, input, error):
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**40])
 def test_huge_integers(value):
     with pytest.raises(OverflowError):
-        kernels.activation_forward(*pair(), value, 0.0)
+        kernels.activation_forward(*pair(), value, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("value", ["1", None, [1], 1.5])
 def test_what_is_no_integer(value):
     with pytest.raises(TypeError):
-        kernels.activation_forward(*pair(), value, 0.0)
+        kernels.activation_forward(*pair(), value, 0.0, 0.0)
 
 
 def test_a_list_may_change_while_a_kernel_runs():
