@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -77,7 +78,15 @@ class SwiftBuildExt(build_ext):
     """Adds `swift build` before the C compile of each level."""
 
     def run(self) -> None:
-        swift()  # before any work: what is missing is said at once
+        compiler = swift()  # before any work: what is missing is said at once
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            libraries = [
+                pool.submit(self.swift_library, compiler, ext.level, ext.level_flags)
+                for ext in self.extensions
+                if hasattr(ext, "level")
+            ]
+            for library in libraries:
+                library.result()
         self.parallel = None  # the levels compile one C file into one folder, in turn
         super().run()
         # Objects of earlier builds, of other levels or interpreters, hold older kernels: none may be loaded or shipped.
@@ -94,15 +103,13 @@ class SwiftBuildExt(build_ext):
         ext.include_dirs += [numpy.get_include(), str(ROOT / "Sources/CSpinetail/include")]
         # The interpreter's own library paths have no place in an extension that other machines load.
         self.compiler.linker_so = [flag for flag in self.compiler.linker_so if not flag.startswith("-Wl,-rpath")]
-        flags = getattr(ext, "level_flags", None)
-        if flags is not None:
-            ext.extra_objects = [str(self.swift_library(ext.name.rpartition("_")[2], flags))]
+        if hasattr(ext, "level"):
+            ext.extra_objects = [str(scratch(ext.level) / "release" / "libSpinetail.a")]
         super().build_extension(ext)
 
-    def swift_library(self, level: str, flags: list[str]) -> Path:
-        scratch = Path(os.environ.get("SPINETAIL_BUILD_DIR", ROOT / "build")) / f"swift-{level}"
-        command = [swift(), "build", "-c", "release", "--product", "Spinetail", "--package-path", str(ROOT)]
-        command += ["--scratch-path", str(scratch)]
+    def swift_library(self, compiler: str, level: str, flags: list[str]) -> None:
+        command = [compiler, "build", "-c", "release", "--product", "Spinetail", "--package-path", str(ROOT)]
+        command += ["--scratch-path", str(scratch(level))]
         for flag in [*flags, "-fno-math-errno", "-ffp-contract=off"]:
             command += ["-Xcc", flag]
         environment = {**os.environ, "SPINETAIL_EMBEDDED": "1"}
@@ -111,7 +118,11 @@ class SwiftBuildExt(build_ext):
         done = subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode:
             raise SystemExit(f"{done.stdout}\nerror: swift build failed for CPU level {level}.")
-        return scratch / "release" / "libSpinetail.a"
+
+
+def scratch(level: str) -> Path:
+    """Where Swift's own build outputs of one level go."""
+    return Path(os.environ.get("SPINETAIL_BUILD_DIR", ROOT / "build")) / f"swift-{level}"
 
 
 def stable_abi() -> bool:
@@ -143,7 +154,7 @@ def extensions() -> list[Extension]:
             extra_link_args=[f"-Wl,--version-script={folder}/exports.map", *LINK_FLAGS],
             **common,
         )
-        ext.level_flags = flags
+        ext.level, ext.level_flags = name, flags
         result.append(ext)
     return result
 

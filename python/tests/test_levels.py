@@ -21,7 +21,7 @@ OTHERS = [level for level in _native.supported if level in _native.installed and
 @pytest.mark.parametrize("level", OTHERS)
 def test_kernels_at(level, suite):
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(TESTS / suite)],
+        [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", str(TESTS / suite)],
         capture_output=True,
         text=True,
         cwd=TESTS.parents[1],
