@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import wraps
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ..autograd.tape import enabled, ndarray, record, unbroadcast, wrap
 from ..autograd.tensor import Tensor
 from ..ops import activation
 from ..ops import loss as ops
+from .door import lift, lower
 
 __all__ = ["cross_entropy", "mse_loss", "nll_loss"]
 
@@ -18,6 +20,42 @@ def refuse_legacy(name: str, size_average, reduce) -> None:
     """PyTorch's oldest spelling of `reduction` is an error, and says what to write."""
     if size_average is not None or reduce is not None:
         raise TypeError(f"[{name}] size_average and reduce are not supported: use reduction='mean', 'sum' or 'none'")
+
+
+def two_doors(function):
+    """The version of a function on Tensors that takes arrays as well, and returns arrays where it got no Tensor."""
+    name = function.__name__
+
+    @wraps(function)
+    def door(*args, **kwargs):
+        values = (*args, *kwargs.values())
+        tensors = any(isinstance(v, Tensor) for v in values)
+        if not values or not isinstance(args[0] if args else values[0], (Tensor, ndarray)):
+            got = type(args[0]).__name__ if args else "nothing"
+            raise TypeError(f"[{name}] the first argument must be a Tensor or a numpy.ndarray, got {got}")
+        args = [lift(v) if isinstance(v, ndarray) else v for v in args]
+        kwargs = {k: lift(v) if isinstance(v, ndarray) else v for k, v in kwargs.items()}
+        result = function(*args, **kwargs)
+        return result if tensors else lower(result)
+
+    return door
+
+
+def floats(name: str, **tensors) -> None:
+    """Refuses what is not a tensor of floating point numbers; None stands for an argument left out."""
+    for argument, tensor in tensors.items():
+        if tensor is None:
+            continue
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"[{name}] {argument} must be a Tensor or a numpy.ndarray, got {type(tensor).__name__}")
+        if not tensor.dtype.is_floating_point:
+            raise TypeError(f"[{name}] {argument} must be floating point, got {tensor.dtype}")
+
+
+def reduced(name: str, loss: Tensor, reduction: str) -> Tensor:
+    """The losses themselves, their mean or their sum."""
+    code = ops.reduction_code(name, reduction)
+    return loss if code == 0 else loss.mean() if code == 1 else loss.sum()
 
 
 def _array(name: str, argument: str, value) -> ndarray | None:
@@ -151,7 +189,7 @@ def nll_loss(
     )
 
 
-def same_size(name: str, input, target) -> None:
+def same_size(input, target) -> None:
     """PyTorch's warning about losses that broadcast."""
     if input.shape != target.shape:
         warnings.warn(
@@ -182,9 +220,12 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     if x is None or t is None:
         raise TypeError("[mse_loss] input and target must be Tensors or ndarrays, got None")
     if weight is not None:
-        return _weighted(input, target, weight, reduction)
+        return _weighted_mse(input, target, weight, reduction)
+    if x.dtype != t.dtype:
+        same_size(x, t)
+        return _mixed_mse(input, target, reduction)
     if x.shape != t.shape:
-        same_size("mse_loss", x, t)
+        same_size(x, t)
         try:
             x, t = np.broadcast_arrays(x, t)
         except ValueError:
@@ -211,12 +252,20 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     return record(loss, (a, b), backward, tuple(s for s in (a, b) if s is not None), "mse_loss")
 
 
-def _weighted(input, target, weight, reduction):
-    ops.reduction_code("mse_loss", reduction)
+@two_doors
+def _mixed_mse(input, target, reduction):
+    """Of two dtypes, in the wider one."""
+    floats("mse_loss", input=input)
+    difference = input - target
+    return reduced("mse_loss", difference * difference, reduction)
+
+
+@two_doors
+def _weighted_mse(input, target, weight, reduction):
+    floats("mse_loss", input=input, weight=weight)
+    code = ops.reduction_code("mse_loss", reduction)
     difference = input - target
     loss = weight * difference * difference
-    if reduction == "none":
+    if code == 0:
         return loss
-    if reduction == "sum":
-        return loss.sum()
-    return loss.sum() / (weight + 0 * loss).sum()
+    return loss.sum() if code == 2 else loss.sum() / weight.expand(loss.shape).sum()

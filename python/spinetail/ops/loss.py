@@ -84,9 +84,14 @@ def _cross_entropy_carefully(input, target, weight, ignore_index, reduction, lab
     if classes == 0:
         raise ValueError(f"[{name}] input has no classes: its shape is {x.shape}")
     w = class_weight(name, weight, x, classes)
+    soft = target.shape == input.shape and (target.dtype.kind == "f" or is_half(target.dtype))
+    if soft and ignore_index >= 0:
+        raise RuntimeError(f"[{name}] ignore_index has no meaning for probabilities, got {ignore_index}")
+    if soft and x.dtype == FLOAT32 and target.dtype == FLOAT64:  # in the wider dtype, as PyTorch
+        x = x.astype(np.float64)
+        w = w if w is None else w.astype(np.float64)
     rows, restore = _samples_by_classes(x)
     gradient = _empty(rows.shape, rows.dtype) if wants_gradient else None
-    soft = target.shape == input.shape and (target.dtype.kind == "f" or is_half(target.dtype))
     if soft:
         t = floating(name, target, "target").astype(rows.dtype, copy=False)
         t = _samples_by_classes(t)[0]
@@ -103,7 +108,8 @@ def _cross_entropy_carefully(input, target, weight, ignore_index, reduction, lab
         gradient = restore(gradient)
     if is_half(input.dtype):
         loss = loss.astype(input.dtype)
-        gradient = gradient if gradient is None else gradient.astype(input.dtype)
+    if gradient is not None and gradient.dtype != input.dtype:
+        gradient = gradient.astype(input.dtype)
     return loss, gradient
 
 
