@@ -108,6 +108,14 @@ def erf_far(a):
     return -mp.log(mp.erfc(a)) / a
 
 
+def tanh_near(t):
+    """(tanh(x) / x - 1) / t with t = x²"""
+    if t == 0:
+        return mp.mpf(-1) / 3
+    x = mp.sqrt(t)
+    return (mp.tanh(x) / x - 1) / t
+
+
 HALF_LN2 = mp.log(2) / 2 * mp.mpf("1.0001")
 JOBS = {
     # name: (function, weight that makes the error relative to the result, low, high, degree for 32 bits, for 64 bits)
@@ -115,6 +123,7 @@ JOBS = {
     "logarithm": (logarithm, lambda f: f**3 / mp.log1p(f), -mp.mpf(1) / 3, mp.mpf(1) / 3, 8, 20),
     "erf_near": (erf_near, lambda t: mp.sqrt(t) / mp.erf(mp.sqrt(t)), 0, 1, 6, 12),
     "erf_far": (erf_far, lambda a: a * mp.erfc(a) / mp.erf(a), 1, None, 5, 18),
+    "tanh_near": (tanh_near, lambda t: t * mp.sqrt(t) / mp.tanh(mp.sqrt(t)), 0, mp.mpf("0.3025"), 4, 9),
 }
 FAR_ENDS = {32: mp.mpf("3.95"), 64: mp.mpf("6")}
 

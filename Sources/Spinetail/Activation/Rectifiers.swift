@@ -79,7 +79,7 @@ enum Hardswish: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         let three = L(repeating: 3)
         let slope = grad * (x / three + L(repeating: 0.5))
-        return L.select(L.lessEqual(x, L.negate(three)), L.zero, L.select(L.lessEqual(three, x), grad, slope))
+        return L.select(L.lessEqual(x, L.negate(three)), L.zero, L.select(L.less(x, three), slope, grad))
     }
     static var cost: Int { 80 }
 }

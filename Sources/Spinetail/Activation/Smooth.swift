@@ -57,7 +57,8 @@ enum Mish: Activation {
         let t = n / (n + two)
         // d/dx n/(n+2) = 2 n' / (n+2)², n' = 2e(e+1); written so that nothing overflows
         let rise = (two * e / (n + two)) * (two * (e + L.one) / (n + two))
-        return grad * L.fma(x, rise, t)
+        // beyond 30 the slope is 1, at ∞ too
+        return L.select(L.less(L(repeating: 30), x), grad, grad * L.fma(x, rise, t))
     }
     static var cost: Int { 350 }
 }

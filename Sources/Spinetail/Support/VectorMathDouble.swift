@@ -92,4 +92,18 @@ extension DoubleLanes: VectorMath {
         p = fma(p, a, Self(repeating: 1.1283792014237395))
         return p
     }
+
+    @inline(__always) static func tanhNear(_ t: Self) -> Self {
+        var p = Self(repeating: 5.1022920710599254e-05)
+        p = fma(p, t, Self(repeating: -0.00021030467071075492))
+        p = fma(p, t, Self(repeating: 0.0005791385439406486))
+        p = fma(p, t, Self(repeating: -0.0014532173297831228))
+        p = fma(p, t, Self(repeating: 0.0035917198284309893))
+        p = fma(p, t, Self(repeating: -0.008863194522800355))
+        p = fma(p, t, Self(repeating: 0.021869485976452045))
+        p = fma(p, t, Self(repeating: -0.053968253876164225))
+        p = fma(p, t, Self(repeating: 0.13333333333168934))
+        p = fma(p, t, Self(repeating: -0.33333333333332316))
+        return p
+    }
 }

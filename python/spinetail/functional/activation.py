@@ -195,13 +195,15 @@ def softmin(input, dim=None, _stacklevel=3, dtype=None):
     >>> st.nn.functional.softmin(st.tensor([0.0, 0.0]), dim=0)
     tensor([0.5000, 0.5000])
     """
-    if not isinstance(input, (Tensor, ndarray)):
-        raise TypeError(f"[softmin] input must be a Tensor or a numpy.ndarray, got {type(input).__name__}")
-    return _softmax("softmin", -input, dim, dtype, ops.softmax, ops.softmax_backward, _soft_gradient)
+    return _softmax("softmin", input, dim, dtype, ops.softmin, ops.softmin_backward, _min_gradient)
 
 
 def _soft_gradient(grad, y, dim):
     return y * (grad - (grad * y).sum(dim, keepdim=True))
+
+
+def _min_gradient(grad, y, dim):
+    return -_soft_gradient(grad, y, dim)
 
 
 def _log_gradient(grad, y, dim):
@@ -470,7 +472,11 @@ def relu6(input, inplace=False):
     >>> st.nn.functional.relu6(st.tensor([-2.0, 3.0, 7.0]))
     tensor([0., 3., 6.])
     """
-    return hardtanh(input, 0.0, 6.0, inplace)
+
+    def slope(y):
+        return ((y > 0) & (y < 6)).to(y.dtype)
+
+    return _from_output("relu6", input, ops.relu6, ops.relu6_backward, slope, inplace)
 
 
 def hardsigmoid(input, inplace=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..autograd.tape import wrap
 from ..ops.loss import reduction_code
 from .indexing import where
 from .loss import floats, reduced, refuse_legacy, same_size, two_doors
@@ -125,9 +126,11 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
 
 
 def _length(x, dim, eps):
-    """The norm along an axis, at least eps; the gradient of a shorter vector goes through the numerator alone."""
+    """The norm along an axis, at least eps; the gradient is the norm's, as if it were not clamped, and 0 at 0."""
     squares = (x * x).sum(dim, keepdim=True)
-    return where(squares > eps * eps, squares, eps * eps).sqrt()
+    norm = where(squares > 0, squares, 1.0).sqrt()
+    values = np.sqrt(squares._array)
+    return norm + wrap(np.maximum(values, values.dtype.type(eps)) - norm._array)
 
 
 @two_doors

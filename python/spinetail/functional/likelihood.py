@@ -59,7 +59,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
 
         def backward(grad):
             return (
-                grad * (x - t) / np.maximum((1 - x) * x, x.dtype.type(1e-12)) if input._requires_grad else None,
+                grad * (x - t) / np.maximum((1 - x) * x, x.dtype.type(np.float32(1e-12))) if input._requires_grad else None,
                 grad * (right - left) if target._requires_grad else None,
             )
 

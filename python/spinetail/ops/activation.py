@@ -195,6 +195,16 @@ def hardtanh_backward(
     return _derive("hardtanh", HARDTANH, grad_output, output, min_val, max_val)
 
 
+def relu6(input: np.ndarray) -> np.ndarray:
+    """x clamped to [0, 6]."""
+    return _apply("relu6", HARDTANH, input, 0.0, 6.0)
+
+
+def relu6_backward(grad_output: np.ndarray, output: np.ndarray) -> np.ndarray:
+    """Gradient of `relu6` from its output: 0 on the bounds."""
+    return _derive("relu6", HARDTANH, grad_output, output, 0.0, 6.0)
+
+
 def softshrink(input: np.ndarray, lambd: float = 0.5) -> np.ndarray:
     """x moved towards 0 by lambd, 0 within."""
     if not lambd >= 0:
@@ -282,6 +292,8 @@ def glu_backward(grad_output: np.ndarray, input: np.ndarray, dim: int = -1) -> n
 def _halves(input: np.ndarray, dim: int) -> list[np.ndarray]:
     if not isinstance(input, np.ndarray):
         raise TypeError(f"[glu] input must be a numpy.ndarray, got {type(input).__name__}")
+    if not is_half(input.dtype):
+        floating("glu", input)
     if input.ndim == 0:
         raise ValueError("[glu] input must have at least 1 dimension, got a scalar")
     axis = normal_axis("glu", dim, input.ndim)
@@ -325,9 +337,21 @@ def softmax(input: np.ndarray, axis: int) -> np.ndarray:
     return _softmax("softmax", 0, input, axis)
 
 
+def softmin(input: np.ndarray, axis: int) -> np.ndarray:
+    """Softmax of the negative."""
+    if not isinstance(input, np.ndarray) or not is_half(input.dtype):
+        input = floating("softmin", input)
+    return _softmax("softmin", 0, -input, axis)
+
+
 def softmax_backward(grad_output: np.ndarray, output: np.ndarray, axis: int) -> np.ndarray:
     """Gradient of `softmax` from its output."""
     return _softmax_backward("softmax", 0, grad_output, output, axis)
+
+
+def softmin_backward(grad_output: np.ndarray, output: np.ndarray, axis: int) -> np.ndarray:
+    """Gradient of `softmin` from its output."""
+    return -_softmax_backward("softmin", 0, grad_output, output, axis)
 
 
 def log_softmax(input: np.ndarray, axis: int) -> np.ndarray:
