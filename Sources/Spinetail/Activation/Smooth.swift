@@ -75,7 +75,7 @@ enum Sigmoid: Activation {
 /// log(sigmoid(x))
 enum LogSigmoid: Activation {
     @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L {
-        L.negate(L.softplus(L.negate(x)))
+        L.zero - L.softplus(L.negate(x))
     }
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         grad * L.sigmoid(L.negate(x))

@@ -88,7 +88,8 @@ private func crossEntropySoft<E: Real>(
     let divisor = rule.isMean ? Double(samples) : 1
     let body = SoftRows<E>(
         x: UnsafePointer(logits.pointer(E.self)) ?? nothing(), dx: dlogits?.pointer(E.self),
-        target: UnsafePointer(target.pointer(E.self)) ?? nothing(), weight: weight?.pointer(E.self).map { UnsafePointer($0) },
+        target: UnsafePointer(target.pointer(E.self)) ?? nothing(),
+        weight: weight?.pointer(E.self).map { UnsafePointer($0) },
         classes: classes, confidence: E(1 - smoothing), share: E(smoothing / Double(classes)), scale: E(1 / divisor))
     return rule.run(loss, divisor: divisor, cost: (samples &* classes) >> 1, body)
 }

@@ -11,7 +11,9 @@ public func spinetail_nll_loss(
     let problem = checkLogits(loss, dinput, input, weight, reduction)
     if problem != Status.ok { return problem }
     if !labels.areWithin(input.extent(1)) { return Status.index(4) }
-    if input.holds(Float.self) { return negativeLogLikelihood(Float.self, loss, dinput, input, labels, weight, reduction) }
+    if input.holds(Float.self) {
+        return negativeLogLikelihood(Float.self, loss, dinput, input, labels, weight, reduction)
+    }
     return negativeLogLikelihood(Double.self, loss, dinput, input, labels, weight, reduction)
 }
 
@@ -81,7 +83,8 @@ private func squaredError<E: Real>(
     }
     let divisor = rule.isMean ? Double(count) : 1
     let body = SquaredBlocks<E>(
-        x: UnsafePointer(input.pointer(E.self)) ?? nothing(), target: UnsafePointer(target.pointer(E.self)) ?? nothing(),
+        x: UnsafePointer(input.pointer(E.self)) ?? nothing(),
+        target: UnsafePointer(target.pointer(E.self)) ?? nothing(),
         dx: dinput?.pointer(E.self), count: count, scale: E(2 / divisor))
     return rule.run(loss, divisor: divisor, cost: count >> 3, body)
 }

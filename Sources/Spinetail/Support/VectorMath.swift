@@ -78,13 +78,13 @@ extension Lanes {
     @inline(__always) static func tanh(_ x: Self) -> Self {
         let a = abs(x)
         let t = x * x
-        let near = fma(x * t, tanhNear(t), x)
+        let near = fma(a * t, tanhNear(t), a)
         // 1 - 2e / (1 + e) with e = exp(-2a): where tanh is above 1/2 the quotient's errors weigh little
         let (n, p) = reduceExactly(max(belowOne, negate(a + a)))
         let power = exp2Whole(n)
         let e = fma(power, p, power)
         let far = one - (e + e) / (one + e)
-        return select(less(a, Self(repeating: 0.55)), near, copysign(far, x))
+        return copysign(select(less(a, Self(repeating: 0.55)), near, far), x)
     }
 
     @inline(__always) static func sigmoid(_ x: Self) -> Self {

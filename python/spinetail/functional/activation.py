@@ -216,7 +216,8 @@ def _softmax(name, input, dim, dtype, forward, backward, second):
         input = input.to(target) if isinstance(input, Tensor) else np.asarray(input).astype(target.numpy)
     if dim is None:
         warnings.warn(
-            f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+            f"Implicit dimension choice for {name} has been deprecated. "
+            "Change the call to include dim=X as an argument.",
             stacklevel=3,
         )
         dim = 0 if input.ndim in (0, 1, 3) else 1
@@ -251,9 +252,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
     def slope(x):
         return where(x > 0, 1.0, float(negative_slope))
 
-    return _from_input(
-        "leaky_relu", input, ops.leaky_relu, ops.leaky_relu_backward, slope, inplace, negative_slope
-    )
+    return _from_input("leaky_relu", input, ops.leaky_relu, ops.leaky_relu_backward, slope, inplace, negative_slope)
 
 
 def elu(input, alpha=1.0, inplace=False):
@@ -368,9 +367,7 @@ def logsigmoid(input):
     >>> st.nn.functional.logsigmoid(st.tensor([0.0]))
     tensor([-0.6931])
     """
-    return _from_input(
-        "logsigmoid", input, ops.logsigmoid, ops.logsigmoid_backward, lambda x: sigmoid(-x), False
-    )
+    return _from_input("logsigmoid", input, ops.logsigmoid, ops.logsigmoid_backward, lambda x: sigmoid(-x), False)
 
 
 def softplus(input, beta=1.0, threshold=20.0):
@@ -390,9 +387,7 @@ def softplus(input, beta=1.0, threshold=20.0):
     def slope(x):
         return where(x * beta > threshold, 1.0, sigmoid(x * beta))
 
-    return _from_input(
-        "softplus", input, ops.softplus, ops.softplus_backward, slope, False, beta, threshold
-    )
+    return _from_input("softplus", input, ops.softplus, ops.softplus_backward, slope, False, beta, threshold)
 
 
 def softsign(input):
@@ -454,9 +449,7 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     def slope(y):
         return ((y > min_val) & (y < max_val)).to(y.dtype)
 
-    return _from_output(
-        "hardtanh", input, ops.hardtanh, ops.hardtanh_backward, slope, inplace, min_val, max_val
-    )
+    return _from_output("hardtanh", input, ops.hardtanh, ops.hardtanh_backward, slope, inplace, min_val, max_val)
 
 
 def relu6(input, inplace=False):

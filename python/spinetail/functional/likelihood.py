@@ -44,7 +44,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     floats(name, input=input, target=target, weight=weight)
     if input.shape != target.shape:
         raise ValueError(
-            f"[{name}] target has size {tuple(target.shape)}, but input has size {tuple(input.shape)} (expected the same)"
+            f"[{name}] target has size {tuple(target.shape)}, but input has {tuple(input.shape)} (expected the same)"
         )
     if input.dtype != target.dtype:
         raise TypeError(f"[{name}] expected one dtype, got input {input.dtype} and target {target.dtype}")
@@ -56,10 +56,11 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
         left, right = np.maximum(np.log(x), -100), np.maximum(np.log1p(-x), -100)
     value = np.asarray((t - 1) * right - t * left, x.dtype)
     if (input._requires_grad or target._requires_grad) and enabled():
+        least = x.dtype.type(np.float32(1e-12))
 
         def backward(grad):
             return (
-                grad * (x - t) / np.maximum((1 - x) * x, x.dtype.type(np.float32(1e-12))) if input._requires_grad else None,
+                grad * (x - t) / np.maximum((1 - x) * x, least) if input._requires_grad else None,
                 grad * (right - left) if target._requires_grad else None,
             )
 
@@ -91,7 +92,7 @@ def binary_cross_entropy_with_logits(
     floats(name, input=input, target=target, weight=weight, pos_weight=pos_weight)
     if input.shape != target.shape:
         raise ValueError(
-            f"[{name}] target has size {tuple(target.shape)}, but input has size {tuple(input.shape)} (expected the same)"
+            f"[{name}] target has size {tuple(target.shape)}, but input has {tuple(input.shape)} (expected the same)"
         )
     positive = logsigmoid(input)
     if pos_weight is None:
@@ -190,7 +191,7 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         if tuple(input.shape[:-1]) == tuple(var.shape):
             var = var.unsqueeze(-1)
         elif tuple(input.shape[:-1]) != tuple(var.shape[:-1]) or var.shape[-1] != 1:
-            raise ValueError(f"[{name}] var has shape {tuple(var.shape)}, which does not fit input {tuple(input.shape)}")
+            raise ValueError(f"[{name}] var has shape {tuple(var.shape)}, but input has {tuple(input.shape)}")
     if (var._array < 0).any():
         raise ValueError(f"[{name}] var has a negative entry")
     reduction_code(name, reduction)

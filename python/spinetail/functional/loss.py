@@ -155,9 +155,7 @@ def cross_entropy(
     return _recorded("cross_entropy", input, loss, gradient, again, (target,), (target,), target_gradient)
 
 
-def nll_loss(
-    input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"
-):
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
     r"""The negative log-likelihood of class indices, given log-probabilities.
 
     Equation: l = -w[y] · x[y]; "mean" divides the sum by Σ w[y] over the samples that count.

@@ -20,9 +20,7 @@ __all__ = [
 
 
 @two_doors
-def cosine_embedding_loss(
-    input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"
-):
+def cosine_embedding_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
     r"""1 - cos(x1, x2) for pairs that belong together (target 1), max(0, cos(x1, x2) - margin) for others (target -1).
 
     Shapes: input1 and input2 (N, D) with target (N,), or (D,) with target (). Result () or, for reduction "none", the
@@ -181,9 +179,7 @@ def triplet_margin_with_distance_loss(
     tensor(2.)
     """
     distance = pairwise_distance if distance_function is None else distance_function
-    return _triplet(
-        "triplet_margin_with_distance_loss", anchor, positive, negative, distance, margin, swap, reduction
-    )
+    return _triplet("triplet_margin_with_distance_loss", anchor, positive, negative, distance, margin, swap, reduction)
 
 
 def _triplet(name, anchor, positive, negative, distance, margin, swap, reduction):

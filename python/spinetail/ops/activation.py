@@ -19,7 +19,8 @@ _empty = np.empty
 
 # The function codes of activation.h.
 RELU, LEAKY_RELU, ELU, SELU, GELU, GELU_TANH, SILU, MISH, SIGMOID, LOGSIGMOID = range(1, 11)
-TANH, SOFTPLUS, SOFTSIGN, HARDTANH, HARDSIGMOID, HARDSWISH, TANHSHRINK, SOFTSHRINK, HARDSHRINK, THRESHOLD = range(11, 21)
+TANH, SOFTPLUS, SOFTSIGN, HARDTANH, HARDSIGMOID, HARDSWISH = range(11, 17)
+TANHSHRINK, SOFTSHRINK, HARDSHRINK, THRESHOLD = range(17, 21)
 EXP, EXPM1, LOG, LOG1P, ERF = range(21, 26)
 
 
@@ -245,9 +246,7 @@ def prelu(input: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.where(input > 0, input, slopes * input)
 
 
-def prelu_backward(
-    grad_output: np.ndarray, input: np.ndarray, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def prelu_backward(grad_output: np.ndarray, input: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gradients of `prelu` to input and weight."""
     slopes = _slopes(input, weight)
     above = input > 0

@@ -38,5 +38,7 @@ def normal_axis(name: str, axis: int, rank: int, argument: str = "dim") -> int:
     """The axis counted from 0. A scalar has one axis, as in PyTorch."""
     span = rank or 1
     if not -span <= axis < span:
-        raise IndexError(f"[{name}] {argument} is {axis}, but input has {rank} dimensions (expected {-span} to {span - 1})")
+        raise IndexError(
+            f"[{name}] {argument} is {axis}, but input is {rank}-dimensional (expected {-span} to {span - 1})"
+        )
     return axis % span

@@ -151,7 +151,8 @@ def class_indices(name: str, input: np.ndarray, target: np.ndarray, classes: int
         where = int(wrong.argmax())
         position = tuple(int(i) for i in np.unravel_index(where, target.shape or (1,)))
         place = position[0] if len(position) == 1 else position
-        raise IndexError(f"[{name}] target {int(flat[where])} at position {place} is out of bounds for {classes} classes")
+        label = int(flat[where])
+        raise IndexError(f"[{name}] target {label} at position {place} is out of bounds for {classes} classes")
     return flat
 
 
@@ -209,9 +210,7 @@ def mse_loss(input: np.ndarray, target: np.ndarray, reduction: str = "mean") -> 
     return _mse(input, target, reduction, False)[0]
 
 
-def mse_loss_backward(
-    input: np.ndarray, target: np.ndarray, reduction: str = "mean"
-) -> tuple[np.ndarray, np.ndarray]:
+def mse_loss_backward(input: np.ndarray, target: np.ndarray, reduction: str = "mean") -> tuple[np.ndarray, np.ndarray]:
     """The loss and its gradient to the input; the gradient to the target is its negative."""
     return _mse(input, target, reduction, True)
 

@@ -70,9 +70,9 @@ def test_gradcheck(name, rng):
     x[np.abs(x) < 0.02] += 0.1
     t = st.tensor(x, requires_grad=True)
     if name == "prelu":
-        w = st.tensor([0.2, 0.5, -0.3, 0.0], requires_grad=True)
+        w = st.tensor([0.2, 0.5, -0.3, 0.0], dtype=st.float64, requires_grad=True)
         assert gradcheck(F.prelu, (t, w))
-        assert gradcheck(F.prelu, (t, st.tensor([0.3], requires_grad=True)))
+        assert gradcheck(F.prelu, (t, st.tensor([0.3], dtype=st.float64, requires_grad=True)))
     else:
         assert gradcheck(lambda a: call(name, a), (t,))
 
@@ -135,7 +135,7 @@ def test_relu_keeps_no_input():
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (7,), (0, 3), (3, 0), (2, 3, 5)])
-@pytest.mark.parametrize("name", [n for n in F.__all__ if n not in ("prelu", "glu", "softmax", "log_softmax", "softmin")])
+@pytest.mark.parametrize("name", [n for n in F.__all__ if n not in ("prelu", "glu") and "softm" not in n])
 def test_shapes(name, shape, rng):
     for dtype in (np.float32, np.float64, np.float16):
         x = np.asarray(rng.standard_normal(shape)).astype(dtype)

@@ -37,8 +37,8 @@ def load() -> list[list[np.ndarray]]:
 
 
 golden = load()
-FUNCTIONS = {name: getattr(m, name) for m in (distance, likelihood, loss, margin) for name in m.__all__ if name != "two_doors"}
-IDS = [f"{n}-{c[0]}-{'-'.join(f'{k}={v}' for k, v in c[2].items() if not isinstance(v, np.ndarray))}" for n, c in enumerate(CASES)]
+FUNCTIONS = {name: getattr(m, name) for m in (distance, likelihood, loss, margin) for name in m.__all__}
+IDS = [f"{n}-{c[0]}-{'-'.join(f'{k}={v}' for k, v in c[2].items() if np.ndim(v) == 0)}" for n, c in enumerate(CASES)]
 
 
 @pytest.fixture
@@ -86,9 +86,8 @@ def test_cross_entropy_reference(rng, dtype, classes, samples, reduction):
     w = np.abs(rng.standard_normal(classes)).astype(dtype)
     for weight, smoothing in ((None, 0.0), (w, 0.0), (None, 0.3), (w, 0.3)):
         t = st.tensor(x, requires_grad=True)
-        result = loss.cross_entropy(
-            t, st.tensor(y), None if weight is None else st.tensor(weight), reduction=reduction, label_smoothing=smoothing
-        )
+        weights = None if weight is None else st.tensor(weight)
+        result = loss.cross_entropy(t, st.tensor(y), weights, reduction=reduction, label_smoothing=smoothing)
         result.sum().backward()
         value, gradient = reference(x, y, weight, smoothing, reduction)
         eps = np.finfo(dtype).eps
@@ -116,7 +115,7 @@ def reference(x, y, weight, smoothing, reduction):
         return each.sum() / w[y].sum(), gradient / w[y].sum()
 
 
-@pytest.mark.parametrize("make", [lambda a: np.asfortranarray(a), lambda a: a[::-1][:, ::-1], lambda a: a.astype(">f4")])
+@pytest.mark.parametrize("make", [np.asfortranarray, lambda a: a[::-1][:, ::-1], lambda a: a.astype(">f4")])
 def test_cross_entropy_layouts(rng, make):
     x = rng.standard_normal((6, 9)).astype(np.float32)
     y = rng.integers(0, 9, 6)
@@ -176,7 +175,7 @@ BAD = [
     ("cross_entropy", (np.zeros((2, 3)), np.array([True, False])), {}, RuntimeError, "got bool"),
     ("cross_entropy", (np.zeros((2, 3)), np.array([1.0, 2.0])), {}, RuntimeError, "got float64"),
     ("cross_entropy", (np.zeros((2, 3)), np.array([1, 2, 0])), {}, ValueError, r"must have shape \(2,\)"),
-    ("cross_entropy", (np.zeros((2, 3)), np.array([1, 2]), np.ones(2)), {}, ValueError, r"weight must have shape \(3,\)"),
+    ("cross_entropy", (np.zeros((2, 3)), np.array([1, 2]), np.ones(2)), {}, ValueError, r"weight must have shape"),
     ("cross_entropy", (np.zeros((2, 3)), np.array([1, 2]), np.ones(3, "f")), {}, TypeError, "weight is float32"),
     ("cross_entropy", (np.zeros((2, 3)), np.array([1, 2])), {"reduction": "all"}, ValueError, "got 'all'"),
     ("cross_entropy", (np.zeros((2, 3)), np.array([1, 2])), {"label_smoothing": 1.5}, ValueError, "between 0 and 1"),

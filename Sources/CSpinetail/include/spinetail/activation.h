@@ -12,28 +12,28 @@
 /// Function codes. "saves output" means that the backward kernel takes f(x) in place of x.
 enum {
     SPINETAIL_IDENTITY = 0,
-    SPINETAIL_RELU = 1,           // saves output
-    SPINETAIL_LEAKY_RELU = 2,     // alpha: slope below 0
-    SPINETAIL_ELU = 3,            // alpha · (exp(beta·x) - 1) below 0
+    SPINETAIL_RELU = 1,        // saves output
+    SPINETAIL_LEAKY_RELU = 2,  // alpha: slope below 0
+    SPINETAIL_ELU = 3,         // alpha · (exp(beta·x) - 1) below 0
     SPINETAIL_SELU = 4,
     SPINETAIL_GELU = 5,
     SPINETAIL_GELU_TANH = 6,
     SPINETAIL_SILU = 7,
     SPINETAIL_MISH = 8,
-    SPINETAIL_SIGMOID = 9,        // saves output
+    SPINETAIL_SIGMOID = 9,  // saves output
     SPINETAIL_LOGSIGMOID = 10,
-    SPINETAIL_TANH = 11,          // saves output
-    SPINETAIL_SOFTPLUS = 12,      // log(1 + exp(alpha·x)) / alpha, x where alpha·x > beta
+    SPINETAIL_TANH = 11,      // saves output
+    SPINETAIL_SOFTPLUS = 12,  // log(1 + exp(alpha·x)) / alpha, x where alpha·x > beta
     SPINETAIL_SOFTSIGN = 13,
-    SPINETAIL_HARDTANH = 14,      // clamp to alpha ... beta; saves output
+    SPINETAIL_HARDTANH = 14,  // clamp to alpha ... beta; saves output
     SPINETAIL_HARDSIGMOID = 15,
     SPINETAIL_HARDSWISH = 16,
     SPINETAIL_TANHSHRINK = 17,
-    SPINETAIL_SOFTSHRINK = 18,    // alpha: width
-    SPINETAIL_HARDSHRINK = 19,    // alpha: width
-    SPINETAIL_THRESHOLD = 20,     // x > alpha ? x : beta
-    SPINETAIL_EXP = 21,           // saves output
-    SPINETAIL_EXPM1 = 22,         // saves output
+    SPINETAIL_SOFTSHRINK = 18,  // alpha: width
+    SPINETAIL_HARDSHRINK = 19,  // alpha: width
+    SPINETAIL_THRESHOLD = 20,   // x > alpha ? x : beta
+    SPINETAIL_EXP = 21,         // saves output
+    SPINETAIL_EXPM1 = 22,       // saves output
     SPINETAIL_LOG = 23,
     SPINETAIL_LOG1P = 24,
     SPINETAIL_ERF = 25,
@@ -44,17 +44,19 @@ spinetail_status spinetail_activation_forward(
     const spinetail_array *output, const spinetail_array *input, int64_t function, double alpha, double beta);
 
 /// dinput = doutput · f'; `saved` is what the function code says; dinput may be either of the two.
-spinetail_status spinetail_activation_backward(const spinetail_array *dinput, const spinetail_array *doutput,
-    const spinetail_array *saved, int64_t function, double alpha, double beta);
+spinetail_status spinetail_activation_backward(
+    const spinetail_array *dinput, const spinetail_array *doutput, const spinetail_array *saved, int64_t function,
+    double alpha, double beta);
 
 /// Along one axis (0 ... rank-1): output = softmax(input), or its logarithm where `logarithm` is not 0. output may be
 /// the input itself.
-spinetail_status spinetail_softmax_forward(
-    const spinetail_array *output, const spinetail_array *input, int64_t axis, int64_t logarithm);
+spinetail_status
+spinetail_softmax_forward(const spinetail_array *output, const spinetail_array *input, int64_t axis, int64_t logarithm);
 
 /// dinput from the gradient and the saved output of the forward call.
-spinetail_status spinetail_softmax_backward(const spinetail_array *dinput, const spinetail_array *doutput,
-    const spinetail_array *output, int64_t axis, int64_t logarithm);
+spinetail_status spinetail_softmax_backward(
+    const spinetail_array *dinput, const spinetail_array *doutput, const spinetail_array *output, int64_t axis,
+    int64_t logarithm);
 
 #if defined(__clang__)
 #pragma clang assume_nonnull end

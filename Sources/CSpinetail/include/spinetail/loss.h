@@ -20,23 +20,25 @@ enum {
 /// gradient of the result, for SPINETAIL_REDUCE_NONE that of each sample's own loss. `weight` (classes) weighs the
 /// classes; samples whose target is `ignore` count for nothing. The mean divides by the sum of the weights of the
 /// targets. A target outside the classes returns SPINETAIL_BAD_INDEX before anything is written.
-spinetail_status spinetail_cross_entropy(const spinetail_array *loss, const spinetail_array *_Nullable dlogits,
-    const spinetail_array *logits, const spinetail_array *target, const spinetail_array *_Nullable weight,
-    int64_t ignore, double smoothing, int64_t reduction);
+spinetail_status spinetail_cross_entropy(
+    const spinetail_array *loss, const spinetail_array *_Nullable dlogits, const spinetail_array *logits,
+    const spinetail_array *target, const spinetail_array *_Nullable weight, int64_t ignore, double smoothing,
+    int64_t reduction);
 
 /// The same against probabilities (samples, classes); the mean divides by the number of samples.
-spinetail_status spinetail_cross_entropy_soft(const spinetail_array *loss, const spinetail_array *_Nullable dlogits,
-    const spinetail_array *logits, const spinetail_array *target, const spinetail_array *_Nullable weight,
-    double smoothing, int64_t reduction);
+spinetail_status spinetail_cross_entropy_soft(
+    const spinetail_array *loss, const spinetail_array *_Nullable dlogits, const spinetail_array *logits,
+    const spinetail_array *target, const spinetail_array *_Nullable weight, double smoothing, int64_t reduction);
 
 /// -weight[target] · input[target] of log-probabilities (samples, classes); everything else as in cross-entropy.
-spinetail_status spinetail_nll_loss(const spinetail_array *loss, const spinetail_array *_Nullable dinput,
-    const spinetail_array *input, const spinetail_array *target, const spinetail_array *_Nullable weight,
-    int64_t ignore, int64_t reduction);
+spinetail_status spinetail_nll_loss(
+    const spinetail_array *loss, const spinetail_array *_Nullable dinput, const spinetail_array *input,
+    const spinetail_array *target, const spinetail_array *_Nullable weight, int64_t ignore, int64_t reduction);
 
 /// (input - target)² summed or averaged over all elements: loss has one value. `dinput` is its gradient.
-spinetail_status spinetail_squared_error(const spinetail_array *loss, const spinetail_array *_Nullable dinput,
-    const spinetail_array *input, const spinetail_array *target, int64_t reduction);
+spinetail_status spinetail_squared_error(
+    const spinetail_array *loss, const spinetail_array *_Nullable dinput, const spinetail_array *input,
+    const spinetail_array *target, int64_t reduction);
 
 #if defined(__clang__)
 #pragma clang assume_nonnull end

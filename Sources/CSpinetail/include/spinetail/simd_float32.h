@@ -163,8 +163,8 @@ SPINETAIL_INLINE float spinetail_smallest_f32(spinetail_f32 a) { return __builti
 
 /// Transposes a block of width × width: out[k · out_stride + i] = in[i · in_stride + k], zeros where i >= valid. Perfect
 /// shuffles, log2(width) times.
-SPINETAIL_INLINE void spinetail_transpose_f32(
-    const float *in, ptrdiff_t in_stride, int64_t valid, float *out, ptrdiff_t out_stride) {
+SPINETAIL_INLINE void
+spinetail_transpose_f32(const float *in, ptrdiff_t in_stride, int64_t valid, float *out, ptrdiff_t out_stride) {
     enum { width = SPINETAIL_VECTOR_BYTES / 4 };
     spinetail_f32 a[width], b[width];
 #pragma unroll

@@ -162,8 +162,8 @@ SPINETAIL_INLINE double spinetail_smallest_f64(spinetail_f64 a) { return __built
 
 /// Transposes a block of width × width: out[k · out_stride + i] = in[i · in_stride + k], zeros where i >= valid. Perfect
 /// shuffles, log2(width) times.
-SPINETAIL_INLINE void spinetail_transpose_f64(
-    const double *in, ptrdiff_t in_stride, int64_t valid, double *out, ptrdiff_t out_stride) {
+SPINETAIL_INLINE void
+spinetail_transpose_f64(const double *in, ptrdiff_t in_stride, int64_t valid, double *out, ptrdiff_t out_stride) {
     enum { width = SPINETAIL_VECTOR_BYTES / 8 };
     spinetail_f64 a[width], b[width];
 #pragma unroll
