@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .engine import grad as gradients
-from .mode import enable_grad, no_grad
+from .mode import enable_grad
 from .tape import wrap
 from .tensor import Tensor
 
@@ -102,17 +102,16 @@ def _numeric(func, arguments, tensor: Tensor, eps: float) -> list:
     """The Jacobian of each output by central differences: (elements of the input, elements of the output)."""
     array = tensor._array
     rows: list = []
-    with no_grad():
-        for place in np.ndindex(array.shape):
-            before = array[place]
-            sides = []
-            for step in (eps, -eps):
-                array[place] = before + step
-                sides.append([o._array.astype(np.float64).reshape(-1) for o in _outputs(func, arguments)])
-            array[place] = before
-            rows.append([(up - down) / (2 * eps) for up, down in zip(*sides, strict=True)])
-        if not rows:
-            return [np.zeros((0, o._array.size)) for o in _outputs(func, arguments)]
+    for place in np.ndindex(array.shape):
+        before = array[place]
+        sides = []
+        for step in (eps, -eps):
+            array[place] = before + step
+            sides.append([o._array.astype(np.float64).reshape(-1) for o in _outputs(func, arguments)])
+        array[place] = before
+        rows.append([(up - down) / (2 * eps) for up, down in zip(*sides, strict=True)])
+    if not rows:
+        return [np.zeros((0, o._array.size)) for o in _outputs(func, arguments)]
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
 

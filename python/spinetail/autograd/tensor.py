@@ -151,7 +151,7 @@ class Tensor:
         if self._node is not None:
             raise RuntimeError("only leaf tensors can be pickled or deep-copied; call detach() first")
         state = getattr(self, "__dict__", None) or None
-        return _rebuild, (type(self), np.array(self._array, copy=True), self._requires_grad, self.grad, state)
+        return _rebuild, (type(self), np.array(self._array, copy=True), self._requires_grad, state)
 
     def __deepcopy__(self, memo: dict) -> Tensor:
         if self._node is not None:
@@ -182,9 +182,8 @@ def make(cls: type, array: np.ndarray, requires_grad: bool = False) -> Tensor:
     return tensor
 
 
-def _rebuild(cls: type, array: np.ndarray, requires_grad: bool, grad: Tensor | None, state: dict | None) -> Tensor:
+def _rebuild(cls: type, array: np.ndarray, requires_grad: bool, state: dict | None) -> Tensor:
     tensor = make(cls, array, requires_grad)
-    tensor.grad = grad
     if state:
         tensor.__dict__.update(state)
     return tensor

@@ -257,6 +257,7 @@ def atleast_1d(input):
 
 def block_diag(*tensors):
     """A matrix with the given matrices on its diagonal."""
+    wrapped = any(isinstance(t, Tensor) for t in tensors)
     matrices = [t if t.ndim == 2 else t.reshape(1, -1) for t in map(lift, tensors)]
     width = sum(m._array.shape[1] for m in matrices)
     rows, start = [], 0
@@ -267,4 +268,4 @@ def block_diag(*tensors):
             cat([wrap(np.zeros((height, start), kind)), m, wrap(np.zeros((height, width - start - own), kind))], 1)
         )
         start += own
-    return cat(rows, 0)
+    return cat(rows, 0) if wrapped else lower(cat(rows, 0))

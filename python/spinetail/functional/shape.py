@@ -10,7 +10,7 @@ from .. import dtypes
 from ..autograd.tape import enabled, ndarray, record, wrap
 from ..autograd.tape import view as make_view
 from ..autograd.tensor import Tensor, method
-from .door import operation
+from .door import lift, operation
 
 __all__ = [
     "Size",
@@ -429,6 +429,8 @@ def broadcast_to(input, size):
 def broadcast_tensors(*tensors):
     """Views of all tensors in the shape that they broadcast to."""
     shape = np.broadcast_shapes(*[t.shape for t in tensors])
+    if any(isinstance(t, Tensor) for t in tensors):
+        tensors = tuple(map(lift, tensors))
     return tuple(broadcast_to(t, shape) for t in tensors)
 
 
