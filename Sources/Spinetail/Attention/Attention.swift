@@ -34,6 +34,8 @@ private func forward<E: Real>(
 ) -> Int32 {
     guard let anything = output.pointer(E.self) ?? lse?.pointer(E.self) else { return Status.ok }
     let problem = AttentionProblem<E>(query, key, value, mask, scale: scale, causal: causal, anything: anything)
+    let result = HeadRows(output, E.self, fallback: anything)
+    if problem.queries <= AttentionDecode<E>.mostQueries { return decode(problem, result, lse?.pointer(E.self)) }
     let blocks = pieces(problem.queries, AttentionBlock<E>.queries)
     let units = problem.batches &* problem.heads &* blocks
     let cost = problem.blockNanoseconds
@@ -45,8 +47,35 @@ private func forward<E: Real>(
     return parallel(
         pieces(units, unitsPerTask), cost: units &* cost, workers: workers,
         AttentionForward<E>(
-            problem: problem, output: HeadRows(output, E.self, fallback: anything), lse: lse?.pointer(E.self),
+            problem: problem, output: result, lse: lse?.pointer(E.self),
             scratch: scratch, scratchBytes: bytes, blocks: blocks, units: units, unitsPerTask: unitsPerTask))
+}
+
+private func decode<E: Real>(
+    _ problem: AttentionProblem<E>, _ output: HeadRows<E>, _ lse: UnsafeMutablePointer<E>?
+) -> Int32 {
+    let rows = problem.batches &* problem.heads &* problem.queries
+    let units = problem.batches &* divide(problem.heads, by: problem.headsPerKey)
+    let splits = AttentionDecode<E>.splits(problem)
+    let blocks = pieces(pieces(problem.keys, splits), AttentionDecode<E>.blockKeys)
+    let partialBytes = splits > 1 ? rows &* splits &* AttentionDecode<E>.rowElements(problem) &* MemoryLayout<E>.size : 0
+    let bytes = AttentionDecode<E>.bytes(problem)
+    let workers = workerLimit()
+    guard let scratch = Scratch.take(roundUp(partialBytes, 64) &+ workers &* bytes) else { return Status.noMemory }
+    defer { Scratch.give(scratch) }
+    let partial = scratch.assumingMemoryBound(to: E.self)
+    // Reading a key and a value takes longer than computing with them.
+    let cost = units &* problem.keys &* (problem.width &+ problem.valueWidth) &* MemoryLayout<E>.size / 16
+    let status = parallel(
+        units &* splits, cost: cost, workers: workers,
+        AttentionDecode<E>(
+            problem: problem, output: output, lse: lse, splits: splits,
+            keysPerSplit: blocks &* AttentionDecode<E>.blockKeys, partial: partial,
+            scratch: scratch + roundUp(partialBytes, 64), scratchBytes: bytes))
+    if status != Status.ok || splits == 1 { return status }
+    return parallel(
+        rows, cost: rows &* splits &* problem.valueWidth / 8,
+        JoinSplits<E>(problem: problem, output: output, lse: lse, splits: splits, partial: partial))
 }
 
 @c @implementation

@@ -165,8 +165,7 @@ struct AttentionForward<E: Real>: ParallelTask {
         let rowsOut = lse + ((batch &* p.heads &+ head) &* p.queries &+ query)
         r = 0
         while r < rows {
-            let log = CSpinetail.log(state.sum[r].double)
-            rowsOut[r] = E(log + state.largest[r].double * PowerOfTwo<E>.ln2)
+            rowsOut[r] = logSumExp(state.sum[r], state.largest[r])
             r &+= 1
         }
     }

@@ -45,6 +45,13 @@ extension AttentionMask {
         }
     }
 
+    /// What is added to some keys' scores with one query.
+    func row<E: Real>(batch: Int, head: Int, query: Int, key: Int, keys: Int, into out: UnsafeMutablePointer<E>) {
+        guard let base else { return }
+        let origin = base + (batch &* self.batch &+ head &* self.head &+ query &* self.query &+ key &* self.key)
+        expand(origin, keys, into: out)
+    }
+
     /// One row of the mask as numbers to add.
     @inline(__always)
     private func expand<E: Real>(_ row: UnsafeRawPointer, _ keys: Int, into out: UnsafeMutablePointer<E>) {

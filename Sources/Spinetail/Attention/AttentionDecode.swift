@@ -1,0 +1,306 @@
+import CSpinetail
+
+/// Few queries against many keys: memory is the limit, so each head's keys and values are read once, in their order, for
+/// all queries that use them. Long sequences of keys are split among tasks, and the parts joined in their order.
+struct AttentionDecode<E: Real>: ParallelTask {
+    let problem: AttentionProblem<E>
+    let output: HeadRows<E>
+    let lse: UnsafeMutablePointer<E>?
+    let splits: Int
+    let keysPerSplit: Int
+    let partial: UnsafeMutablePointer<E>
+    let scratch: UnsafeMutableRawPointer
+    let scratchBytes: Int
+
+    /// With more queries than this, tiles pay.
+    static var mostQueries: Int { 4 }
+    static var blockKeys: Int { 64 }
+    static var leastKeys: Int { 512 }
+
+    static func splits(_ p: AttentionProblem<E>) -> Int {
+        let heads = p.batches &* divide(p.heads, by: p.headsPerKey)
+        return Swift.max(1, Swift.min(pieces(16, Swift.max(1, heads)), p.keys / leastKeys))
+    }
+
+    /// Elements of what one query leaves behind: its largest score, the sum of exponentials, the sums.
+    static func rowElements(_ p: AttentionProblem<E>) -> Int { roundUp(p.valueWidth, E.Lanes.width) &+ 2 &* E.Lanes.width }
+
+    static func bytes(_ p: AttentionProblem<E>) -> Int {
+        let rows = p.headsPerKey &* p.queries
+        let elements = rows &* (roundUp(p.width, E.Lanes.width) &+ rowElements(p)) &+ 2 &* blockKeys
+        return roundUp(elements &* MemoryLayout<E>.size &+ 256, 4096) &+ 128
+    }
+
+    func run(_ index: Int, worker: Int) {
+        let p = problem
+        let keyHeads = divide(p.heads, by: p.headsPerKey)
+        let split = remainder(index, by: splits)
+        let pair = divide(index, by: splits)
+        let batch = divide(pair, by: keyHeads)
+        let keyHead = remainder(pair, by: keyHeads)
+        let rows = p.headsPerKey &* p.queries
+        let padded = roundUp(p.width, E.Lanes.width)
+        let size = Self.rowElements(p)
+        var next = scratch + worker &* scratchBytes
+        let queries: UnsafeMutablePointer<E> = carve(&next, rows &* padded)
+        let scores: UnsafeMutablePointer<E> = carve(&next, Self.blockKeys)
+        let bias: UnsafeMutablePointer<E> = carve(&next, Self.blockKeys)
+        let own: UnsafeMutablePointer<E> = carve(&next, rows &* size)
+        var row = 0
+        clear(queries, rows &* padded)
+        while row < rows {
+            let head = keyHead &* p.headsPerKey &+ divide(row, by: p.queries)
+            let query = remainder(row, by: p.queries)
+            copyRows(
+                p.query.rows(batch, head) + query &* p.query.row, row: 0, rows: 1, width: p.width,
+                factor: E(p.scale * PowerOfTwo<E>.log2e), to: queries + row &* padded, row: 0)
+            DecodeRow<E>(own + row &* size).reset(p.valueWidth)
+            row &+= 1
+        }
+        var key = split &* keysPerSplit
+        let end = Swift.min(p.keys, key &+ keysPerSplit)
+        while key < end {
+            let keys = p.key.rows(batch, keyHead) + key &* p.key.row
+            let values = p.value.rows(batch, keyHead) + key &* p.value.row
+            row = 0
+            while row < rows {
+                let head = keyHead &* p.headsPerKey &+ divide(row, by: p.queries)
+                let query = remainder(row, by: p.queries)
+                let count = Swift.min(Swift.min(Self.blockKeys, end &- key), p.keysSeen(through: query) &- key)
+                if count > 0 {
+                    DecodeRow<E>.scores(
+                        queries + row &* padded, keys, row: p.key.row, count: count, width: p.width, into: scores)
+                    if p.mask.kind != .none {
+                        p.mask.row(batch: batch, head: head, query: query, key: key, keys: count, into: bias)
+                        add(bias, to: scores, count)
+                    }
+                    DecodeRow<E>(own + row &* size).absorb(
+                        scores, values, row: p.value.row, count: count, width: p.valueWidth)
+                }
+                row &+= 1
+            }
+            key &+= Self.blockKeys
+        }
+        row = 0
+        while row < rows {
+            let head = batch &* p.heads &+ keyHead &* p.headsPerKey &+ divide(row, by: p.queries)
+            let place = head &* p.queries &+ remainder(row, by: p.queries)
+            if splits == 1 {
+                JoinSplits<E>(problem: p, output: output, lse: lse, splits: 1, partial: own + row &* size).finish(place, own + row &* size)
+            } else {
+                memcpy(
+                    partial + (place &* splits &+ split) &* size, own + row &* size, size &* MemoryLayout<E>.size)
+            }
+            row &+= 1
+        }
+    }
+
+    private func add(_ bias: UnsafePointer<E>, to scores: UnsafeMutablePointer<E>, _ count: Int) {
+        var k = 0
+        while k < count {
+            scores[k] = scores[k] + bias[k]
+            k &+= 1
+        }
+    }
+}
+
+/// One query's running softmax and sums, in memory: a vector with its largest score, one with the parts of its sum of
+/// exponentials, then the sums of values.
+struct DecodeRow<E: Real> {
+    let largest: UnsafeMutablePointer<E>
+    let sum: UnsafeMutablePointer<E>
+    let values: UnsafeMutablePointer<E>
+
+    @inline(__always) init(_ memory: UnsafeMutablePointer<E>) {
+        largest = memory
+        sum = memory + E.Lanes.width
+        values = memory + 2 &* E.Lanes.width
+    }
+
+    func reset(_ width: Int) {
+        E.Lanes(repeating: -E.infinity).store(largest)
+        E.Lanes.zero.store(sum)
+        clear(values, roundUp(width, E.Lanes.width))
+    }
+
+    /// scores[k] = query · keys[k]; the query is padded with zeros.
+    @inline(never)
+    static func scores(
+        _ query: UnsafePointer<E>, _ keys: UnsafePointer<E>, row: Int, count: Int, width: Int,
+        into scores: UnsafeMutablePointer<E>
+    ) {
+        let lanes = E.Lanes.width
+        var k = 0
+        while k &+ 4 <= count {
+            let a = keys + k &* row
+            let b = a + row
+            let c = b + row
+            let d = c + row
+            var s0 = E.Lanes.zero
+            var s1 = E.Lanes.zero
+            var s2 = E.Lanes.zero
+            var s3 = E.Lanes.zero
+            var i = 0
+            while i &+ lanes <= width {
+                let q = E.Lanes.load(query + i)
+                s0 = E.Lanes.fma(q, E.Lanes.load(a + i), s0)
+                s1 = E.Lanes.fma(q, E.Lanes.load(b + i), s1)
+                s2 = E.Lanes.fma(q, E.Lanes.load(c + i), s2)
+                s3 = E.Lanes.fma(q, E.Lanes.load(d + i), s3)
+                i &+= lanes
+            }
+            if i < width {
+                let q = E.Lanes.load(query + i)
+                let left = width &- i
+                s0 = E.Lanes.fma(q, E.Lanes.load(a + i, count: left, fill: 0), s0)
+                s1 = E.Lanes.fma(q, E.Lanes.load(b + i, count: left, fill: 0), s1)
+                s2 = E.Lanes.fma(q, E.Lanes.load(c + i, count: left, fill: 0), s2)
+                s3 = E.Lanes.fma(q, E.Lanes.load(d + i, count: left, fill: 0), s3)
+            }
+            scores[k] = s0.sum()
+            scores[k &+ 1] = s1.sum()
+            scores[k &+ 2] = s2.sum()
+            scores[k &+ 3] = s3.sum()
+            k &+= 4
+        }
+        while k < count {
+            scores[k] = dot(query, keys + k &* row, width)
+            k &+= 1
+        }
+    }
+
+    /// Takes a block of keys in: its scores become weights, and the sums those of the values seen so far.
+    @inline(never)
+    func absorb(_ scores: UnsafeMutablePointer<E>, _ rows: UnsafePointer<E>, row: Int, count: Int, width: Int) {
+        let lanes = E.Lanes.width
+        let hidden = -E.infinity
+        var k = count
+        while k < roundUp(count, lanes) {
+            scores[k] = hidden
+            k &+= 1
+        }
+        let old = E.Lanes.load(largest)
+        var most = E.Lanes.load(scores)
+        k = lanes
+        while k < count {
+            most = E.Lanes.max(most, E.Lanes.load(scores + k))
+            k &+= lanes
+        }
+        let new = E.Lanes.max(old, E.Lanes(repeating: most.largest()))
+        new.store(largest)
+        let reference = E.Lanes.select(E.Lanes.equal(new, E.Lanes(repeating: hidden)), .zero, new)
+        let factor = PowerOfTwo<E>.of(old - reference)
+        var total = E.Lanes.load(sum) * factor
+        k = 0
+        while k < count {
+            let power = PowerOfTwo<E>.of(E.Lanes.load(scores + k) - reference)
+            power.store(scores + k)
+            total = total + power
+            k &+= lanes
+        }
+        total.store(sum)
+        var i = 0
+        while i &+ 8 &* lanes <= width {
+            WeightedSum<E, 8>.add(scores, rows + i, row: row, count: count, factor: factor, into: values + i)
+            i &+= 8 &* lanes
+        }
+        while i &+ 2 &* lanes <= width {
+            WeightedSum<E, 2>.add(scores, rows + i, row: row, count: count, factor: factor, into: values + i)
+            i &+= 2 &* lanes
+        }
+        while i &+ lanes <= width {
+            WeightedSum<E, 1>.add(scores, rows + i, row: row, count: count, factor: factor, into: values + i)
+            i &+= lanes
+        }
+        if i < width {
+            var s = E.Lanes.load(values + i) * factor
+            k = 0
+            while k < count {
+                let value = E.Lanes.load(rows + (k &* row &+ i), count: width &- i, fill: 0)
+                s = E.Lanes.fma(E.Lanes(repeating: scores[k]), value, s)
+                k &+= 1
+            }
+            s.store(values + i)
+        }
+    }
+}
+
+/// sums = sums · factor + Σ weights[k] · rows[k] for some whole vectors.
+private enum WeightedSum<E: Real, let vectors: Int> {
+    @inline(__always)
+    static func add(
+        _ weights: UnsafePointer<E>, _ rows: UnsafePointer<E>, row: Int, count: Int, factor: E.Lanes,
+        into sums: UnsafeMutablePointer<E>
+    ) {
+        var s = InlineArray<vectors, E.Lanes>(repeating: .zero)
+        for v in 0..<vectors { s[unchecked: v] = E.Lanes.load(sums + v &* E.Lanes.width) * factor }
+        var p = rows
+        var k = 0
+        while k < count {
+            let weight = E.Lanes(repeating: weights[k])
+            for v in 0..<vectors {
+                s[unchecked: v] = E.Lanes.fma(weight, E.Lanes.load(p + v &* E.Lanes.width), s[unchecked: v])
+            }
+            p += row
+            k &+= 1
+        }
+        for v in 0..<vectors { s[unchecked: v].store(sums + v &* E.Lanes.width) }
+    }
+}
+
+/// Joins the parts of each query; a task is one query of one head.
+struct JoinSplits<E: Real>: ParallelTask {
+    let problem: AttentionProblem<E>
+    let output: HeadRows<E>
+    let lse: UnsafeMutablePointer<E>?
+    let splits: Int
+    let partial: UnsafeMutablePointer<E>
+
+    func run(_ index: Int, worker: Int) {
+        let size = AttentionDecode<E>.rowElements(problem)
+        let first = partial + index &* splits &* size
+        let joined = DecodeRow<E>(first)
+        var split = 1
+        while split < splits {
+            join(joined, DecodeRow<E>(first + split &* size))
+            split &+= 1
+        }
+        finish(index, first)
+    }
+
+    private func join(_ a: DecodeRow<E>, _ b: DecodeRow<E>) {
+        let lanes = E.Lanes.width
+        let old = E.Lanes.load(a.largest)
+        let other = E.Lanes.load(b.largest)
+        let new = E.Lanes.max(old, other)
+        let reference = E.Lanes.select(E.Lanes.equal(new, E.Lanes(repeating: -E.infinity)), .zero, new)
+        let left = PowerOfTwo<E>.of(old - reference)
+        let right = PowerOfTwo<E>.of(other - reference)
+        new.store(a.largest)
+        (E.Lanes.load(a.sum) * left + E.Lanes.load(b.sum) * right).store(a.sum)
+        var i = 0
+        while i < problem.valueWidth {
+            (E.Lanes.load(a.values + i) * left + E.Lanes.load(b.values + i) * right).store(a.values + i)
+            i &+= lanes
+        }
+    }
+
+    /// Stores query `place` of all, counted through batches and heads.
+    func finish(_ place: Int, _ memory: UnsafeMutablePointer<E>) {
+        let p = problem
+        let head = divide(place, by: p.queries)
+        let query = remainder(place, by: p.queries)
+        let row = DecodeRow<E>(memory)
+        let sum = E.Lanes.load(row.sum).sum()
+        let to = output.rows(divide(head, by: p.heads), remainder(head, by: p.heads)) + query &* output.row
+        if sum == 0 { clear(row.values, p.valueWidth) }
+        copyRows(
+            row.values, row: 0, rows: 1, width: p.valueWidth, factor: sum == 0 ? 0 : 1 / sum, to: to, row: 0)
+        if let lse { lse[place] = logSumExp(sum, row.largest[0]) }
+    }
+}
+
+/// The natural logarithm of a sum of powers of two relative to `largest`; -∞ where there was nothing to sum.
+func logSumExp<E: Real>(_ sum: E, _ largest: E) -> E {
+    E(CSpinetail.log(sum.double) + largest.double * PowerOfTwo<E>.ln2)
+}
