@@ -6,6 +6,9 @@ They live in `spinetail.functional`, one file for each family; their names are g
 from ..functional.activation import *
 from ..functional.attention import *
 from ..functional.convolution import *
+from ..functional.distance import *
 from ..functional.gemm import *
+from ..functional.likelihood import *
 from ..functional.loss import *
+from ..functional.margin import *
 from ..functional.normalization import *
