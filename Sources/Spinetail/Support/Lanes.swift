@@ -37,6 +37,11 @@ protocol Lanes: VectorMath {
     static func lessEqual(_ a: Self, _ b: Self) -> Mask
     static func equal(_ a: Self, _ b: Self) -> Mask
     static func select(_ mask: Mask, _ a: Self, _ b: Self) -> Self
+    /// Lanes whose 32 random bits are at least the threshold.
+    static func atLeast(_ words: UnsafePointer<UInt32>, _ threshold: UInt32) -> Mask
+    /// Masks as bytes 0 and 1; when read, any byte but 0 is set.
+    static func storeMask(_ mask: Mask, _ p: UnsafeMutablePointer<UInt8>)
+    static func loadMask(_ p: UnsafePointer<UInt8>) -> Mask
 
     static func load(_ p: UnsafePointer<Scalar>) -> Self
     func store(_ p: UnsafeMutablePointer<Scalar>)
@@ -89,6 +94,13 @@ extension FloatLanes: Lanes {
     @inline(__always) static func select(_ mask: Mask, _ a: Self, _ b: Self) -> Self {
         spinetail_select_f32(mask, a, b)
     }
+    @inline(__always) static func atLeast(_ words: UnsafePointer<UInt32>, _ threshold: UInt32) -> Mask {
+        spinetail_at_least_f32(words, threshold)
+    }
+    @inline(__always) static func storeMask(_ mask: Mask, _ p: UnsafeMutablePointer<UInt8>) {
+        spinetail_store_mask_f32(p, mask)
+    }
+    @inline(__always) static func loadMask(_ p: UnsafePointer<UInt8>) -> Mask { spinetail_load_mask_f32(p) }
     @inline(__always) static func load(_ p: UnsafePointer<Float>) -> Self { spinetail_load_f32(p) }
     @inline(__always) func store(_ p: UnsafeMutablePointer<Float>) { spinetail_store_f32(p, self) }
     @inline(__always) static func load(_ p: UnsafePointer<Float>, count: Int, fill: Float) -> Self {
@@ -135,6 +147,13 @@ extension DoubleLanes: Lanes {
     @inline(__always) static func select(_ mask: Mask, _ a: Self, _ b: Self) -> Self {
         spinetail_select_f64(mask, a, b)
     }
+    @inline(__always) static func atLeast(_ words: UnsafePointer<UInt32>, _ threshold: UInt32) -> Mask {
+        spinetail_at_least_f64(words, threshold)
+    }
+    @inline(__always) static func storeMask(_ mask: Mask, _ p: UnsafeMutablePointer<UInt8>) {
+        spinetail_store_mask_f64(p, mask)
+    }
+    @inline(__always) static func loadMask(_ p: UnsafePointer<UInt8>) -> Mask { spinetail_load_mask_f64(p) }
     @inline(__always) static func load(_ p: UnsafePointer<Double>) -> Self { spinetail_load_f64(p) }
     @inline(__always) func store(_ p: UnsafeMutablePointer<Double>) { spinetail_store_f64(p, self) }
     @inline(__always) static func load(_ p: UnsafePointer<Double>, count: Int, fill: Double) -> Self {

@@ -12,9 +12,12 @@
 #include "spinetail/activation.h"
 #include "spinetail/attention.h"
 #include "spinetail/convolution.h"
+#include "spinetail/embedding.h"
 #include "spinetail/gemm.h"
 #include "spinetail/loss.h"
 #include "spinetail/normalization.h"
 #include "spinetail/optimizer.h"
+#include "spinetail/pruning.h"
+#include "spinetail/random.h"
 
 #endif

@@ -1,0 +1,55 @@
+"""Dropout and random bits from Philox: what an element gets depends on (seed, offset, its number) alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._native import kernels
+
+Array = np.ndarray
+
+
+def bits(shape: int | tuple[int, ...], seed: int, offset: int) -> Array:
+    """32 random bits for each element, as int32."""
+    output = np.empty(shape, np.int32)
+    kernels.random_bits(output, _word(seed), _word(offset))
+    return output
+
+
+def dropout(
+    input: Array,
+    probability: float,
+    seed: int,
+    offset: int,
+    scale: float | None = None,
+    shift: float = 0.0,
+    dropped: float = 0.0,
+    out: Array | None = None,
+) -> Array:
+    """input·scale + shift where an element is kept, else `dropped`; the scale is 1/(1 - probability) unless given.
+
+    The gradient is the same call on the gradient, without shift and dropped.
+    """
+    if not isinstance(input, np.ndarray) or isinstance(input, np.ma.MaskedArray):
+        raise TypeError(f"[dropout] expected a Tensor or ndarray as input, got {type(input).__name__}")
+    if input.dtype.char not in "fd":
+        raise TypeError(f"[dropout] expected input of dtype float32 or float64, got {input.dtype}")
+    if not 0.0 <= probability <= 1.0:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {probability}")
+    output = np.empty(input.shape, input.dtype) if out is None else out
+    if probability == 1.0:
+        output.fill(dropped)
+        return output
+    if scale is None:
+        scale = 1.0 / (1.0 - probability)
+    x = input if input.flags.c_contiguous else np.array(input, order="C")
+    if output.flags.c_contiguous:
+        kernels.random_dropout(output, x, _word(seed), _word(offset), probability, scale, shift, dropped)
+    else:
+        output[...] = dropout(x, probability, seed, offset, scale, shift, dropped)
+    return output
+
+
+def _word(value: int) -> int:
+    """An unsigned 64-bit number as the signed one of the same bits."""
+    return (value & 0xFFFFFFFFFFFFFFFF) - ((value & 0x8000000000000000) << 1)
