@@ -152,6 +152,7 @@ def binary(name: str, compute: Callable, left=None, right=None, reads: str = "",
     has two parts, "left/right": which of x and y each of the two needs. `floats`: integers are converted first.
     """
     by_left, _, by_right = reads.partition("/")
+    left, right = kept(left), kept(right)
     left_x, left_y, right_x, right_y = "x" in by_left, "y" in by_left, "x" in by_right, "y" in by_right
 
     def function(input, other):
@@ -205,6 +206,21 @@ def floating(a, b, x, y) -> tuple:
     a = a if a is None else a.to(target)
     b = b if b is None else b.to(target)
     return a, b, target.type(x) if a is None else a._array, target.type(y) if b is None else b._array
+
+
+def kept(rule: Callable | None) -> Callable | None:
+    """A gradient's rule whose result has the gradient's dtype.
+
+    NumPy 2 sees to that itself; before it, an array without dimensions became float64 beside a Python number.
+    """
+    if dtypes.NUMPY_2 or rule is None:
+        return rule
+
+    def run(grad, *values):
+        result = rule(grad, *values)
+        return result if isinstance(result, Tensor) or result.dtype == grad.dtype else np.asarray(result, grad.dtype)
+
+    return run
 
 
 def quiet(compute: Callable) -> Callable:

@@ -12,7 +12,7 @@ from ..autograd.tape import enabled, like_output, ndarray, record, wrap
 from ..autograd.tensor import Tensor
 from ..ops import activation as kernels
 from .arithmetic import maximum, minimum
-from .door import lift, lower, mutable, operation, quiet
+from .door import kept, lift, lower, mutable, operation, quiet
 from .indexing import where
 
 __all__ = [
@@ -89,6 +89,7 @@ def unary(
     """
     from_output = reads == "output"
     quietly = quiet(compute) if warns else compute
+    gradient = kept(gradient)
     if slope is None:
         slope = gradient
 

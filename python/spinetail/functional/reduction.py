@@ -210,7 +210,11 @@ def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, axis=
 
     def backward(grad):
         root = like_output(grad, y)
-        scale = where(y == 0, root * 0, grad / root) if isinstance(grad, Tensor) else np.where(y == 0, y * 0, grad / y)
+        scale = (
+            where(y == 0, root * 0, grad / root)
+            if isinstance(grad, Tensor)
+            else np.where(y == 0, np.zeros_like(y), grad / y)
+        )
         part = _spread(scale, shape, dims, keep) * _centred(grad, input, dims)
         return (part * (1 / divisor if divisor else math.nan),)
 
@@ -331,10 +335,9 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
 
     def backward(grad):
         total, v = like_output(grad, y), like(grad, input)
-        power = 1 if p == 2 else p - 1
-        scale = grad / total if power == 1 else grad / total**power
-        zero = total * 0
-        scale = where(y == 0, zero, scale) if isinstance(grad, Tensor) else np.where(y == 0, zero, scale)
+        scale = grad / total if p == 2 else grad / total ** (p - 1 if isinstance(grad, Tensor) else y.dtype.type(p - 1))
+        zero = np.zeros_like(y)
+        scale = where(y == 0, wrap(zero), scale) if isinstance(grad, Tensor) else np.where(y == 0, zero, scale)
         slope = v if p == 2 else v * where(x == 0, v * 0, abs(v) ** (p - 2))
         return (_spread(scale, shape, dims, keepdim) * slope,)
 

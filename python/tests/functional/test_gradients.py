@@ -238,6 +238,17 @@ def test_functions_of_two_operands(name, first, second):
     assert st.autograd.gradcheck(lambda x: function(x, frozen), x)
 
 
+@pytest.mark.parametrize("name", [*pointwise.NAMES, *BINARY, "var", "std", "norm", "mean", "prod", "logsumexp", "amax"])
+@pytest.mark.parametrize("dtype", [st.float32, st.float16], ids=str)
+def test_gradients_of_single_numbers_keep_their_dtype(name, dtype):
+    x = st.tensor(1.5 if name == "acosh" else 0.7, dtype=dtype, requires_grad=True)
+    value = st.cat([x.reshape(1), x.reshape(1) * 2]) if name in reduction.__all__ else x
+    result = getattr(st, name)(value, *([x * 2] if name in BINARY else [0] if name == "logsumexp" else []))
+    assert result.dtype == dtype
+    result.backward()
+    assert x.grad.dtype == dtype and x.grad.shape == ()
+
+
 def second_derivatives_are_supported(call, a) -> bool:
     try:
         outputs = call(a)
