@@ -69,7 +69,10 @@ CASES: dict[str, tuple] = {
     "InstanceNorm2d": ((4,), {}, [IMAGE], (2, 4, 6, 5)),
     "InstanceNorm3d": ((4,), {"track_running_stats": True}, [VOLUME], (1, 4, 4, 5, 6)),
     "MultiheadAttention": ((4, 2), {}, [real(5, 3, 4), real(6, 3, 4), real(6, 3, 4)], (5, 3, 4)),
-    "Embedding": ((7, 3), {"padding_idx": 0}, [classes(7, 2, 5)], (2, 5, 3)),
+    "TransformerEncoderLayer": ((4, 2, 6), {"dropout": 0.0}, [real(3, 2, 4)], (3, 2, 4)),
+    "TransformerDecoderLayer": ((4, 2, 6), {"dropout": 0.0}, [real(3, 2, 4), real(2, 2, 4)], (3, 2, 4)),
+    "Transformer": ((4, 2, 1, 1, 6), {"dropout": 0.0}, [real(3, 2, 4), real(2, 2, 4)], (2, 2, 4)),
+    "Embedding": ((7, 3), {"padding_idx": 6}, [classes(6, 2, 5)], (2, 5, 3)),
     "Conv1d": ((4, 6, 3), {"padding": 1}, [SEQUENCE], (2, 6, 7)),
     "Conv2d": ((4, 6, (3, 2)), {"stride": 2, "groups": 2}, [IMAGE], (2, 6, 2, 2)),
     "Conv3d": ((4, 2, 2), {"dilation": 2, "bias": False}, [VOLUME], (1, 2, 2, 3, 4)),
@@ -98,13 +101,13 @@ CASES: dict[str, tuple] = {
     "BCEWithLogitsLoss": ((), {}, [X, unit(3, 4)], ()),
     "KLDivLoss": ((), {"reduction": "batchmean"}, [log_probabilities(3, 4), probabilities(3, 4)], ()),
     "PoissonNLLLoss": ((), {}, [X, unit(3, 4)], ()),
-    "GaussianNLLLoss": ((), {}, [X, real(3, 4), unit(3, 4)], ()),
+    "GaussianNLLLoss": ((), {}, [X, signs(3, 4), unit(3, 4)], ()),
     "HingeEmbeddingLoss": ((), {}, [X, signs(3, 4)], ()),
     "MarginRankingLoss": ((), {"margin": 0.3}, [real(4), unit(4), signs(4)], ()),
     "CosineEmbeddingLoss": ((), {}, [X, unit(3, 4), signs(3)], ()),
     "SoftMarginLoss": ((), {}, [X, signs(3, 4)], ()),
-    "TripletMarginLoss": ((), {}, [X, unit(3, 4), real(3, 4)], ()),
-    "TripletMarginWithDistanceLoss": ((), {}, [X, unit(3, 4), real(3, 4)], ()),
+    "TripletMarginLoss": ((), {}, [X, unit(3, 4), log_probabilities(3, 4)], ()),
+    "TripletMarginWithDistanceLoss": ((), {}, [X, unit(3, 4), log_probabilities(3, 4)], ()),
 }
 for _name in ("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss"):
     CASES[_name] = ((), {"reduction": "sum"}, [X, unit(3, 4)], ())
@@ -118,6 +121,7 @@ for _name in (
 
 #: Containers have tests of their own.
 CONTAINERS = {"Module", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}
+CONTAINERS |= {"TransformerEncoder", "TransformerDecoder"}
 
 
 def classes_of_nn() -> list[str]:

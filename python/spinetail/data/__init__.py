@@ -11,6 +11,7 @@ from .dataset import (
     TensorDataset,
     random_split,
 )
+from .info import WorkerInfo, get_worker_info
 from .loader import DataLoader
 from .sampler import (
     BatchSampler,
@@ -36,16 +37,9 @@ __all__ = [
     "SubsetRandomSampler",
     "TensorDataset",
     "WeightedRandomSampler",
+    "WorkerInfo",
     "default_collate",
     "default_convert",
     "get_worker_info",
     "random_split",
 ]
-
-
-def __getattr__(name: str):
-    if name in ("get_worker_info", "WorkerInfo"):  # threads are imported when they are used
-        from . import worker
-
-        return getattr(worker, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

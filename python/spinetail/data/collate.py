@@ -64,7 +64,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     )
 
 
-def _columns(batch: Sequence[Any]) -> list:
+def _columns(batch: Sequence[Any]) -> list[Any]:
     lengths = {len(item) for item in batch}
     if len(lengths) != 1:
         raise ValueError(

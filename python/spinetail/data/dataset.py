@@ -51,7 +51,7 @@ class IterableDataset(Dataset[T_co], Iterable[T_co]):
         return ChainDataset([self, other])
 
 
-class TensorDataset(Dataset[tuple]):
+class TensorDataset(Dataset[tuple[Any, ...]]):
     """Tensors or arrays whose first axes agree: sample i is the i-th entry of each.
 
     A loader with the usual collation takes whole batches from it by one index operation.
@@ -63,7 +63,7 @@ class TensorDataset(Dataset[tuple]):
     (5, tensor(3))
     """
 
-    tensors: tuple
+    tensors: tuple[Any, ...]
 
     def __init__(self, *tensors: Tensor | np.ndarray) -> None:
         if not tensors:
@@ -78,13 +78,13 @@ class TensorDataset(Dataset[tuple]):
             raise ValueError(f"[TensorDataset] Size mismatch between tensors: their first axes have {sizes} entries")
         self.tensors = tensors
 
-    def __getitem__(self, index: Any) -> tuple:
+    def __getitem__(self, index: Any) -> tuple[Any, ...]:
         return tuple([tensor[index] for tensor in self.tensors])
 
     def __len__(self) -> int:
         return int(self.tensors[0].shape[0])
 
-    def take(self, indices: np.ndarray | slice) -> list:
+    def take(self, indices: np.ndarray | slice) -> list[Any]:
         """The batch of the samples at `indices`: one new tensor for each of `tensors`."""
         arrays = [tensor._array if isinstance(tensor, Tensor) else tensor for tensor in self.tensors]
         return [wrap(a[indices].copy() if isinstance(indices, slice) else a.take(indices, 0)) for a in arrays]
@@ -99,7 +99,7 @@ class StackDataset(Dataset):
     {'image': 20, 'label': 1}
     """
 
-    datasets: tuple | dict
+    datasets: tuple[Any, ...] | dict[str, Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if args and kwargs:

@@ -11,6 +11,7 @@ import numpy as np
 from ..functional import random
 from .collate import default_collate, default_convert
 from .dataset import Dataset, IterableDataset, Subset, TensorDataset
+from .info import WorkerInfo
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
 T_co = TypeVar("T_co", covariant=True)
@@ -122,7 +123,7 @@ class DataLoader(Generic[T_co]):
             return self._opener()() if streaming else map(self._fetcher(), self._indices())
         iterator = self._iterator
         if iterator is None:
-            from .worker import ThreadedIterator, WorkerInfo
+            from .worker import ThreadedIterator  # threads are imported when they are used
 
             seed, position = random.key(self.generator)
             seed ^= position * 0x9E3779B97F4A7C15  # another one for each pass
@@ -191,7 +192,7 @@ def _check(num_workers: int, timeout: float, prefetch_factor: int | None, persis
         raise ValueError("[DataLoader] persistent_workers option needs num_workers > 0")
 
 
-def _whole(dataset: Any) -> Callable[[Any], list] | None:
+def _whole(dataset: Any) -> Callable[[Any], list[Any]] | None:
     """A function that takes a batch from a TensorDataset, or from a Subset of one, at once; None for other datasets."""
     if type(dataset) is Subset:
         below = _whole(dataset.dataset)

@@ -4,36 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from threading import Condition, Thread, current_thread, local
+from threading import Condition, Thread, current_thread
 from time import monotonic
 from typing import Any
 from weakref import finalize
 
-_here = local()
-
-
-class WorkerInfo:
-    """What `get_worker_info` tells: `id`, `num_workers`, `seed` (its own, repeatable) and `dataset`."""
-
-    __slots__ = ("dataset", "id", "num_workers", "seed")
-
-    def __init__(self, id: int, num_workers: int, seed: int, dataset: Any) -> None:
-        self.id = id
-        self.num_workers = num_workers
-        self.seed = seed
-        self.dataset = dataset
-
-    def __repr__(self) -> str:
-        return f"WorkerInfo(id={self.id}, num_workers={self.num_workers}, seed={self.seed})"
-
-
-def get_worker_info() -> WorkerInfo | None:
-    """Which worker of a DataLoader the calling thread is; None outside of workers.
-
-    Workers are threads: they share the dataset and the default random generator. One that needs repeatable random
-    numbers of its own seeds a generator with `get_worker_info().seed`.
-    """
-    return getattr(_here, "info", None)
+from .info import WorkerInfo, here
 
 
 class Failure:
@@ -61,7 +37,7 @@ class Crew:
     """What the workers and the loop share; it does not know the loop's iterator, so that one can be freed."""
 
     def __init__(self, count: int, streaming: bool) -> None:
-        shared: SimpleQueue = SimpleQueue()
+        shared: SimpleQueue[Any] = SimpleQueue()
         self.tasks = [SimpleQueue() if streaming else shared for _ in range(count)]
         self.results: dict[int, tuple[int, Any]] = {}  # task number -> (worker, batch)
         self.ready = Condition()
@@ -91,9 +67,15 @@ class Crew:
                 thread.join(wait)
 
 
-def work(crew: Crew, info: WorkerInfo, fetch: Callable, init: Callable | None, open_stream: Callable | None) -> None:
+def work(
+    crew: Crew,
+    info: WorkerInfo,
+    fetch: Callable[..., Any],
+    init: Callable[..., Any] | None,
+    open_stream: Callable[..., Any] | None,
+) -> None:
     """The life of a worker: take a task, prepare its batch, deliver it."""
-    _here.info = info
+    here.info = info
     tasks = crew.tasks[info.id]
     failure = None
     stream, streamed = None, -1
@@ -140,9 +122,9 @@ class ThreadedIterator:
     def __init__(
         self,
         infos: list[WorkerInfo],
-        fetch: Callable,
-        init: Callable | None,
-        open_stream: Callable | None,
+        fetch: Callable[..., Any],
+        init: Callable[..., Any] | None,
+        open_stream: Callable[..., Any] | None,
         ahead: int,
         timeout: float,
         in_order: bool,

@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Mapping
 from math import prod
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -123,7 +123,7 @@ def read(file: IO[bytes], source: str) -> tuple[dict[str, np.ndarray], dict[str,
     return arrays, metadata
 
 
-def parse(text: bytes, source: str) -> tuple[dict[str, tuple], dict[str, str]]:
+def parse(text: bytes, source: str) -> tuple[dict[str, tuple[Any, ...]], dict[str, str]]:
     """(dtype, shape, begin, end) of each array, and the metadata, from a header."""
 
     def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
@@ -148,7 +148,7 @@ def parse(text: bytes, source: str) -> tuple[dict[str, tuple], dict[str, str]]:
     return {name: _entry(name, entry, source) for name, entry in header.items()}, metadata
 
 
-def _entry(name: str, entry: object, source: str) -> tuple:
+def _entry(name: str, entry: object, source: str) -> tuple[Any, ...]:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"[load] the entry of {name!r} in {source} should have dtype, shape and data_offsets only")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -172,7 +172,7 @@ def _entry(name: str, entry: object, source: str) -> tuple:
     return NAMES[dtype], tuple(shape), offsets[0], offsets[1]
 
 
-def check(header: Mapping[str, tuple], source: str) -> int:
+def check(header: Mapping[str, tuple[Any, ...]], source: str) -> int:
     """The bytes that the arrays take; a ValueError where they overlap or leave holes."""
     end = 0
     for name, (_, _, begin, stop) in sorted(header.items(), key=lambda item: item[1][2:]):

@@ -5,9 +5,12 @@ from .activation import *
 from .attention import *
 from .container import *
 from .convolution import *
+from .dropout import *
+from .embedding import *
 from .linear import *
 from .loss import *
 from .module import Module
 from .normalization import *
 from .parameter import Buffer, Parameter
 from .shape import *
+from .transformer import *

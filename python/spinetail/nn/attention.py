@@ -29,7 +29,7 @@ class MultiheadAttention(Module):
     Shapes, with L queries, S keys, N samples: query (L, N, embed_dim), key (S, N, kdim), value (S, N, vdim), output as
     the query; with `batch_first` N comes first, and without a batch it is left out. The second output is the weights,
     (N, L, S), averaged over heads, or (N, num_heads, L, S) with `average_attn_weights=False`, or None without
-    `need_weights`, which is much faster.
+    `need_weights`, which is faster where there is no dropout.
 
     Masks: `key_padding_mask` (N, S) and `attn_mask` (L, S) or (N · num_heads, L, S) are bool, and True means *ignore*
     (`scaled_dot_product_attention` has it the other way round), or numbers that are added to the scores. `is_causal`
@@ -138,15 +138,17 @@ class MultiheadAttention(Module):
             k, v = cat([k, nothing], 2), cat([v, nothing], 2)
         dropout = self.dropout if self.training else 0.0
         extra = k._array.shape[2] - source
-        if is_causal and key_padding_mask is None and not need_weights and not extra and length <= source:
-            joined = F.scaled_dot_product_attention(q, k, v, None, dropout, True)
-            weights = None
+        explicit = need_weights or dropout > 0
+        if is_causal and key_padding_mask is None and not explicit and not extra and length <= source:
+            joined, weights = F.scaled_dot_product_attention(q, k, v, is_causal=True), None
         else:
             mask = self._mask(key_padding_mask, attn_mask, samples, length, source, extra, q._array.dtype)
-            if need_weights:
+            if explicit:
                 joined, weights = self._explicit(q, k, v, mask, dropout)
             else:
-                joined, weights = F.scaled_dot_product_attention(q, k, v, mask, dropout), None
+                joined, weights = F.scaled_dot_product_attention(q, k, v, mask), None
+        if not need_weights:
+            weights = None
         shape = (samples, length, self.embed_dim)
         if first:
             joined = joined.transpose(1, 2).reshape(*shape)
@@ -281,7 +283,7 @@ def _thirds(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if not (x._requires_grad and enabled()):
         return tuple(map(wrap, parts))  # type: ignore[return-value]
 
-    def backward(*grads: Any) -> tuple:
+    def backward(*grads: Any) -> tuple[Any, ...]:
         if any(isinstance(grad, Tensor) for grad in grads):
             zero = wrap(np.zeros_like(parts[0]))
             joined = stack([zero if grad is None else grad for grad in grads], -2)

@@ -7,6 +7,8 @@ from ..functional.activation import *
 from ..functional.attention import *
 from ..functional.convolution import *
 from ..functional.distance import *
+from ..functional.dropout import *
+from ..functional.embedding import *
 from ..functional.gemm import *
 from ..functional.likelihood import *
 from ..functional.loss import *

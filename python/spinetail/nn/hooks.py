@@ -15,7 +15,7 @@ class Hooks:
 
     _hooked = False
 
-    def _add_hook(self, kind: str, hook: Callable, prepend: bool, **options: bool) -> RemovableHandle:
+    def _add_hook(self, kind: str, hook: Callable[..., Any], prepend: bool, **options: bool) -> RemovableHandle:
         hooks = self.__dict__.setdefault(kind, {})
         self.__dict__["_hooked"] = True
         key = next_key()
@@ -30,7 +30,7 @@ class Hooks:
         return RemovableHandle(hooks, key)
 
     def register_forward_pre_hook(
-        self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
         """Call `hook(module, args)` before `forward`; what it returns, if anything, replaces the arguments.
 
@@ -39,7 +39,7 @@ class Hooks:
         return self._add_hook("_forward_pre_hooks", hook, prepend, with_kwargs=with_kwargs)
 
     def register_forward_hook(
-        self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> RemovableHandle:
         """Call `hook(module, args, output)` after `forward`; what it returns, if anything, replaces the output.
 
@@ -48,11 +48,11 @@ class Hooks:
         """
         return self._add_hook("_forward_hooks", hook, prepend, with_kwargs=with_kwargs, always_call=always_call)
 
-    def register_full_backward_pre_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Call `hook(module, grad_output)` when the gradients of the outputs are known; it may return new ones."""
         return self._add_hook("_backward_pre_hooks", hook, prepend)
 
-    def register_full_backward_hook(self, hook: Callable, prepend: bool = False) -> RemovableHandle:
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Call `hook(module, grad_input, grad_output)` when the gradients of the inputs are known; it may replace them.
 
         Both are tuples, with None where an input or output has no gradient. Where no input requires a gradient, the
@@ -60,9 +60,9 @@ class Hooks:
         """
         return self._add_hook("_backward_hooks", hook, prepend)
 
-    def _call_hooked(self, args: tuple, kwargs: dict) -> Any:
+    def _call_hooked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         attributes = self.__dict__
-        called: set = set()
+        called: set[Any] = set()
         try:
             for hook, options in list(attributes.get("_forward_pre_hooks", {}).values()):
                 if options["with_kwargs"]:
@@ -105,9 +105,9 @@ class BackwardWatch:
         self.module = module
         self.places: list[int] = []
         self.count = 0
-        self.grad_output: tuple = ()
+        self.grad_output: tuple[Any, ...] = ()
 
-    def inputs(self, args: tuple) -> tuple:
+    def inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments, tensors that require a gradient passed through the first identity."""
         self.count = len(args)
         self.places = [i for i, arg in enumerate(args) if isinstance(arg, Tensor) and arg.requires_grad]
@@ -133,7 +133,7 @@ class BackwardWatch:
             return type(output)(*passed)
         return type(output)(passed)
 
-    def reach_outputs(self, *grads: Any) -> tuple:
+    def reach_outputs(self, *grads: Any) -> tuple[Any, ...]:
         grads, lower = _lift(grads)
         for hook in self.before:
             result = hook(self.module, grads)
@@ -151,9 +151,9 @@ class BackwardWatch:
                     )
         return lower(grads)
 
-    def reach_inputs(self, *grads: Any) -> tuple:
+    def reach_inputs(self, *grads: Any) -> tuple[Any, ...]:
         grads, lower = _lift(grads)
-        full: list = [None] * self.count
+        full: list[Any] = [None] * self.count
         for i, grad in zip(self.places, grads, strict=True):
             full[i] = grad
         for hook in self.after:
@@ -169,14 +169,14 @@ class BackwardWatch:
         return lower(tuple(full[i] for i in self.places))
 
 
-def _identity(tensors: list[Tensor], backward: Callable) -> tuple:
+def _identity(tensors: list[Tensor], backward: Callable[..., Any]) -> tuple[Any, ...]:
     outputs = record_many([t._array for t in tensors], tensors, backward, name="module_hook", twice=True)
     for tensor, output in zip(tensors, outputs, strict=True):
         output._storage = storage(tensor)
     return outputs
 
 
-def _lift(grads: tuple) -> tuple:
+def _lift(grads: tuple[Any, ...]) -> tuple[Any, ...]:
     arrays = not any(isinstance(grad, Tensor) for grad in grads)
     if not arrays:
         return grads, lambda found: found

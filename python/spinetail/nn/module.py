@@ -198,7 +198,7 @@ class Module(State, Hooks):
     # Traversal: shared parameters and modules come once
 
     def named_modules(
-        self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True
+        self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
         """Pairs (path, module) of the module itself and all below it, parents first."""
         memo = set() if memo is None else memo
@@ -386,7 +386,7 @@ class Module(State, Hooks):
 
     # Copies and display
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         for kind in KINDS:
             for name in state.get(kind, ()):
@@ -395,7 +395,7 @@ class Module(State, Hooks):
                 state[kind] = dict(state[kind])
         return state
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         owner = ref(self)
         for kind in KINDS:

@@ -17,13 +17,13 @@ class Registry(dict):
 
     __slots__ = ("owner",)
 
-    def __init__(self, owner: ref, items: dict | None = None) -> None:
+    def __init__(self, owner: ref[Any], items: dict[str, Any] | None = None) -> None:
         self.owner = owner
         if items:
             for name, value in items.items():
                 self[name] = value
 
-    def _attributes(self) -> dict:
+    def _attributes(self) -> dict[str, Any]:
         owner = self.owner()
         return {} if owner is None else owner.__dict__
 
@@ -64,5 +64,5 @@ class Registry(dict):
         self.update(other)
         return self
 
-    def __reduce_ex__(self, protocol: Any) -> tuple:
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return dict, (dict(self),)

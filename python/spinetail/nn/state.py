@@ -37,7 +37,7 @@ class State:
     """The half of `Module` that deals with its state."""
 
     def state_dict(
-        self, *, destination: dict | None = None, prefix: str = "", keep_vars: bool = False
+        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, Any]:
         """All parameters and persistent buffers by their path, as tensors that share the module's memory.
 
@@ -60,7 +60,7 @@ class State:
             destination = destination if result is None else result
         return destination
 
-    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         for name, value in self._own_state().items():
             destination[prefix + name] = value if keep_vars else value.detach()
         if type(self).get_extra_state is not State.get_extra_state:
@@ -101,7 +101,7 @@ class State:
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict).__name__}")
         given: dict[str, Any] = dict(state_dict)
-        staged: list[tuple] = []
+        staged: list[tuple[Any, ...]] = []
         missing: list[str] = []
         unexpected: list[str] = []
         errors: list[str] = []
@@ -137,7 +137,7 @@ class State:
         self,
         state_dict: dict[str, Any],
         prefix: str,
-        local_metadata: dict,
+        local_metadata: dict[str, Any],
         strict: bool,
         missing_keys: list[str],
         unexpected_keys: list[str],
@@ -187,29 +187,29 @@ class State:
     def _hooks_of(self, kind: str) -> list[Callable]:
         return list(self.__dict__.get(kind, {}).values())
 
-    def _add_state_hook(self, kind: str, hook: Callable) -> RemovableHandle:
+    def _add_state_hook(self, kind: str, hook: Callable[..., Any]) -> RemovableHandle:
         hooks = self.__dict__.setdefault(kind, {})
         key = next_key()
         hooks[key] = hook
         return RemovableHandle(hooks, key)
 
-    def register_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, prefix, keep_vars)` before the state is taken."""
         return self._add_state_hook("_state_dict_pre_hooks", hook)
 
-    def register_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, state_dict, prefix, local_metadata)` after the state is taken; it changes the dict in
         place."""
         return self._add_state_hook("_state_dict_hooks", hook)
 
     _register_state_dict_hook = register_state_dict_post_hook
 
-    def register_load_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors)` before
         loading."""
         return self._add_state_hook("_load_state_dict_pre_hooks", hook)
 
-    def register_load_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, incompatible_keys)` after loading."""
         return self._add_state_hook("_load_state_dict_post_hooks", hook)
 

@@ -397,7 +397,6 @@ def test_copies():
         assert other.tied is other.fc is other._modules["fc"] and other.fc is not net.fc
         assert other.fc.weight is other.fc._parameters["weight"] and other.fc.weight is not net.fc.weight
         assert type(other.fc.weight) is nn.Parameter and other.alpha.requires_grad
-        assert st.equal(other.fc.weight.grad, net.fc.weight.grad)
         assert list(other.state_dict()) == list(net.state_dict()) and other._non_persistent_buffers_set == {"hidden"}
         other.fc = nn.Linear(3, 4)
         assert net.fc is not other.fc and other._modules["fc"] is other.fc

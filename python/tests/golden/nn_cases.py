@@ -1,0 +1,170 @@
+"""Modules whose states, results and gradients PyTorch has computed: used by make_nn.py and by nn/test_golden.py."""
+
+from __future__ import annotations
+
+import numpy as np
+
+#: name -> (class, arguments, keywords, shapes of the inputs, keywords of the call)
+CASES: dict[str, tuple] = {
+    "linear": ("Linear", (5, 3), {}, [(4, 5)], {}),
+    "linear without bias": ("Linear", (5, 3), {"bias": False}, [(2, 4, 5)], {}),
+    "conv2d": ("Conv2d", (4, 6, 3), {"stride": 2, "padding": 1, "groups": 2}, [(2, 4, 7, 6)], {}),
+    "conv2d same": ("Conv2d", (2, 3, (2, 4)), {"padding": "same", "dilation": 2}, [(1, 2, 6, 7)], {}),
+    "conv2d reflect": ("Conv2d", (2, 3, 3), {"padding": (1, 2), "padding_mode": "reflect"}, [(1, 2, 5, 6)], {}),
+    "conv2d circular": ("Conv2d", (2, 3, 3), {"padding": "same", "padding_mode": "circular"}, [(1, 2, 5, 6)], {}),
+    "conv1d replicate": ("Conv1d", (2, 3, 4), {"padding": 2, "padding_mode": "replicate"}, [(2, 2, 6)], {}),
+    "conv transpose": (
+        "ConvTranspose2d",
+        (4, 6, 3),
+        {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2},
+        [(2, 4, 3, 4)],
+        {},
+    ),
+    "conv transpose by size": ("ConvTranspose2d", (2, 3, 3), {"stride": 3}, [(1, 2, 3, 2)], {"output_size": [10, 8]}),
+    "batch norm 1d": ("BatchNorm1d", (4,), {}, [(6, 4)], {}),
+    "batch norm 2d": ("BatchNorm2d", (4,), {"momentum": 0.3}, [(3, 4, 2, 5)], {}),
+    "batch norm cumulative": ("BatchNorm1d", (3,), {"momentum": None, "affine": False}, [(4, 3, 5)], {}),
+    "batch norm without statistics": ("BatchNorm1d", (3,), {"track_running_stats": False}, [(4, 3)], {}),
+    "layer norm": ("LayerNorm", ((3, 5),), {}, [(2, 4, 3, 5)], {}),
+    "layer norm without bias": ("LayerNorm", (5,), {"bias": False, "eps": 1e-2}, [(3, 5)], {}),
+    "rms norm": ("RMSNorm", (5,), {}, [(3, 5)], {}),
+    "group norm": ("GroupNorm", (2, 6), {}, [(2, 6, 3)], {}),
+    "instance norm": ("InstanceNorm2d", (3,), {"affine": True, "track_running_stats": True}, [(2, 3, 4, 5)], {}),
+    "embedding": ("Embedding", (6, 3), {"padding_idx": 2}, ["indices"], {}),
+    "prelu": ("PReLU", (3,), {}, [(2, 3, 4)], {}),
+    "attention": ("MultiheadAttention", (8, 2), {}, [(5, 3, 8), (6, 3, 8), (6, 3, 8)], {}),
+    "attention batch first": (
+        "MultiheadAttention",
+        (8, 4),
+        {"batch_first": True},
+        [(3, 5, 8), (3, 6, 8), (3, 6, 8)],
+        {"average_attn_weights": False, "key_padding_mask": "padding"},
+    ),
+    "attention self": ("MultiheadAttention", (8, 2), {"batch_first": True}, [(3, 5, 8), "again", "again"], {}),
+    "attention key is value": (
+        "MultiheadAttention",
+        (8, 2),
+        {},
+        [(5, 3, 8), (6, 3, 8), "again"],
+        {"need_weights": False},
+    ),
+    "attention unbatched": ("MultiheadAttention", (8, 2), {}, [(5, 8), (6, 8), (6, 8)], {"attn_mask": "mask"}),
+    "attention widths": (
+        "MultiheadAttention",
+        (8, 2),
+        {"kdim": 3, "vdim": 4, "bias": False},
+        [(5, 3, 8), (6, 3, 3), (6, 3, 4)],
+        {"attn_mask": "mask", "key_padding_mask": "padding"},
+    ),
+    "attention bias": (
+        "MultiheadAttention",
+        (8, 2),
+        {"add_bias_kv": True, "add_zero_attn": True},
+        [(5, 3, 8), (6, 3, 8), (6, 3, 8)],
+        {"attn_mask": "mask", "key_padding_mask": "padding"},
+    ),
+    "attention bias without weights": (
+        "MultiheadAttention",
+        (8, 2),
+        {"add_bias_kv": True, "add_zero_attn": True, "batch_first": True},
+        [(3, 5, 8), (3, 6, 8), (3, 6, 8)],
+        {"attn_mask": "numbers", "key_padding_mask": "padding", "need_weights": False},
+    ),
+    "attention mask of heads": (
+        "MultiheadAttention",
+        (8, 2),
+        {},
+        [(5, 3, 8), (6, 3, 8), (6, 3, 8)],
+        {"attn_mask": "heads", "need_weights": False},
+    ),
+    "attention numbers": (
+        "MultiheadAttention",
+        (8, 2),
+        {},
+        [(5, 3, 8), (6, 3, 8), (6, 3, 8)],
+        {"attn_mask": "numbers", "key_padding_mask": "number padding"},
+    ),
+    "attention causal": (
+        "MultiheadAttention",
+        (8, 2),
+        {"batch_first": True},
+        [(3, 6, 8), "again", "again"],
+        {"attn_mask": "causal", "is_causal": True, "need_weights": False},
+    ),
+    "attention causal weights": (
+        "MultiheadAttention",
+        (8, 2),
+        {},
+        [(6, 3, 8), "again", "again"],
+        {"attn_mask": "causal", "is_causal": True},
+    ),
+    "encoder layer": (
+        "TransformerEncoderLayer",
+        (8, 2, 12),
+        {"dropout": 0.0},
+        [(5, 3, 8)],
+        {"src_mask": "square", "src_key_padding_mask": "short"},
+    ),
+    "encoder layer norm first": (
+        "TransformerEncoderLayer",
+        (8, 2, 12),
+        {"dropout": 0.0, "activation": "gelu", "norm_first": True, "batch_first": True, "bias": False},
+        [(3, 5, 8)],
+        {},
+    ),
+    "decoder layer": (
+        "TransformerDecoderLayer",
+        (8, 2, 12),
+        {"dropout": 0.0},
+        [(5, 3, 8), (6, 3, 8)],
+        {"memory_mask": "mask"},
+    ),
+    "transformer": (
+        "Transformer",
+        (8, 2, 2, 1, 12),
+        {"dropout": 0.0},
+        [(6, 3, 8), (5, 3, 8)],
+        {"tgt_mask": "triangle"},
+    ),
+}
+STEPS = 2  # calls in training, so that running statistics are those of two batches
+
+
+def masks() -> dict[str, np.ndarray]:
+    """What the names in the keywords of a call stand for: 5 queries, 6 keys, 3 samples, 2 heads."""
+    random = np.random.default_rng(7)
+    mask = random.random((5, 6)) < 0.3
+    mask[:, 1] = False
+    heads = random.random((6, 5, 6)) < 0.3
+    heads[:, :, 1] = False
+    padding = np.zeros((3, 6), bool)
+    padding[0, 4:] = padding[2, 2:] = True
+    numbers = random.normal(size=(5, 6))
+    numbers[2, 3] = -np.inf
+    number_padding = np.where(padding, -np.inf, 0.0)
+    causal = np.triu(np.ones((6, 6), bool), 1)
+    return {
+        "mask": mask,
+        "heads": heads,
+        "padding": padding,
+        "numbers": numbers,
+        "number padding": number_padding,
+        "causal": causal,
+        "square": mask[:, :5],
+        "short": padding[:, :5],
+        "triangle": np.triu(np.full((5, 5), -np.inf), 1),
+    }
+
+
+def inputs(name: str) -> list[np.ndarray | str]:
+    """The inputs of a case, float64 or indices; "again" stands for the one before."""
+    random = np.random.default_rng(list(CASES).index(name))
+    found: list = []
+    for shape in CASES[name][3]:
+        if shape == "again":
+            found.append("again")
+        elif shape == "indices":
+            found.append(random.integers(0, 6, (4, 5)))
+        else:
+            found.append(random.normal(size=shape))
+    return found
