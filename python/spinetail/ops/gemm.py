@@ -27,7 +27,8 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     rank = len(batch) + 2
     left = left.reshape((1,) * (rank - left.ndim) + left.shape)
     right = right.reshape((1,) * (rank - right.ndim) + right.shape)
-    if rank > 3 and left.shape[:-2] == right.shape[:-2] and left.flags.c_contiguous and right.flags.c_contiguous:
+    same = rank > 3 and left.shape[:-2] == right.shape[:-2] and left.size and right.size
+    if same and left.flags.c_contiguous and right.flags.c_contiguous:
         left, right = left.reshape(-1, *left.shape[-2:]), right.reshape(-1, *right.shape[-2:])
     out = _product(
         left, right, (*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1])
