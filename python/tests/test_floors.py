@@ -43,6 +43,7 @@ FLOORS = {
     "search": 6,
     "optimize": 7,
     "cli": 7,
+    "demo": 7,
     "__main__": 7,
     "__init__": 8,
 }
