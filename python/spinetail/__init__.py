@@ -51,7 +51,18 @@ _NAMES = {
     "load_into": "io",
     "save": "io",
     "autocast": "amp",
+    **dict.fromkeys("cholesky det logdet matrix_power matrix_rank qr slogdet svd".split(), "linalg"),
 }
+_RENAMED = {"inverse": ("linalg", "inv"), "pinverse": ("linalg", "pinv")}
+
+#: Functions of layers that PyTorch has at the top too.
+_LAYERS = frozenset(
+    "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm bilinear channel_shuffle "
+    "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss "
+    "dropout embedding group_norm hardshrink hinge_embedding_loss instance_norm kl_div layer_norm "
+    "margin_ranking_loss max_pool1d max_pool2d max_pool3d pairwise_distance pixel_shuffle pixel_unshuffle "
+    "poisson_nll_loss rms_norm rrelu triplet_margin_loss binary_cross_entropy_with_logits".split()
+)
 
 
 def __getattr__(name: str):
@@ -65,6 +76,15 @@ def __getattr__(name: str):
         value = getattr(_import("." + _NAMES[name], __name__), name)
         globals()[name] = value
         return value
+    elif name in _RENAMED:
+        module, original = _RENAMED[name]
+        return getattr(_import("." + module, __name__), original)
+    elif name in _LAYERS:
+        layers = _import(".nn.functional", __name__)
+        if hasattr(layers, name):
+            return getattr(layers, name)
+    elif name.endswith("_") and not name.startswith("_") and hasattr(Tensor, name):
+        return getattr(Tensor, name)  # exp_(x) and its like
     if name.startswith("_"):
         raise AttributeError(f"module 'spinetail' has no attribute {name!r}")
     from difflib import get_close_matches

@@ -21,6 +21,7 @@ __all__ = [
     "eigh",
     "eigvalsh",
     "inv",
+    "logdet",
     "lstsq",
     "matrix_norm",
     "matrix_power",
@@ -240,6 +241,11 @@ def lstsq(A, B):
     )
     found = _LeastSquares(wrap(solution), wrap(residuals), wrap(np.asarray(rank, np.int64)), wrap(values))
     return found if isinstance(A, Tensor) else lower(found)
+
+
+def logdet(A):
+    """The logarithm of the determinant; NaN where it is negative."""
+    return det(A).log() if isinstance(A, Tensor) else np.log(det(A))
 
 
 _LeastSquares = namedtuple("lstsq", ("solution", "residuals", "rank", "singular_values"))

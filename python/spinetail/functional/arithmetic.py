@@ -14,9 +14,13 @@ __all__ = [
     "addcmul",
     "arctan2",
     "atan2",
+    "copysign",
     "div",
     "divide",
+    "float_power",
     "floor_divide",
+    "fmax",
+    "fmin",
     "fmod",
     "heaviside",
     "hypot",
@@ -33,18 +37,27 @@ __all__ = [
     "sub",
     "subtract",
     "true_divide",
+    "xlogy",
 ]
 
 # Gradients are written with operators and two-door functions: they take arrays, or tensors for second derivatives.
 
 
-def _subtract(x, y):
-    if x.dtype.kind == y.dtype.kind == "b" if isinstance(x, np.ndarray) and isinstance(y, np.ndarray) else False:
-        raise RuntimeError("[sub] subtraction of two bool tensors is not supported; use ^ (logical_xor)")
-    return np.subtract(x, y)
+def _divide(x, y):
+    if isinstance(y, (int, float)) and abs(y) > 1e-6:  # no infinities to be silent about
+        return np.divide(x, y)
+    with np.errstate(all="ignore"):
+        return np.divide(x, y)
 
 
 def _power(x, y):
+    if isinstance(y, (int, float)) and y == 2 and isinstance(x, np.ndarray):
+        return np.multiply(x, x)
+    with np.errstate(all="ignore"):
+        return _any_power(x, y)
+
+
+def _any_power(x, y):
     if getattr(x, "dtype", np.dtype(int)).kind in "iu" and getattr(y, "dtype", np.dtype(int)).kind in "iu":
         if np.any(np.asarray(y) < 0):
             if np.ndim(y) == 0:
@@ -102,15 +115,15 @@ def _unit(x, y):
 
 
 _add = binary("add", np.add, lambda g, x, y: g, lambda g, x, y: g)
-_sub = binary("sub", _subtract, lambda g, x, y: g, lambda g, x, y: -g)
+_sub = binary("sub", np.subtract, lambda g, x, y: g, lambda g, x, y: -g)
 _mul = binary("mul", np.multiply, lambda g, x, y: g * y, lambda g, x, y: g * x, "y/x")
-_div = binary("div", quiet(np.divide), lambda g, x, y: g / y, lambda g, x, y: -g * x / (y * y), "y/xy", floats=True)
+_div = binary("div", _divide, lambda g, x, y: g / y, lambda g, x, y: -g * x / (y * y), "y/xy", floats=True)
 _floor_divide = binary("floor_divide", quiet(np.floor_divide), lambda g, x, y: g * 0, lambda g, x, y: g * 0)
 _remainder = binary(
     "remainder", quiet(np.remainder), lambda g, x, y: g, lambda g, x, y: -g * _floor_quotient(x, y), "/xy"
 )
 _fmod = binary("fmod", quiet(np.fmod), lambda g, x, y: g, lambda g, x, y: -g * _truncated_quotient(x, y), "/xy")
-_pow = binary("pow", quiet(_power), _pow_left, _pow_right, "xy/xy")
+_pow = binary("pow", _power, _pow_left, _pow_right, "xy/xy")
 _maximum = binary(
     "maximum", np.maximum, lambda g, x, y: _share(g, x, y, x < y), lambda g, x, y: _share(g, x, y, y < x), "xy/xy"
 )
@@ -302,6 +315,63 @@ _logaddexp = binary(
 _heaviside = binary("heaviside", np.heaviside)
 
 
+_fmax = binary(
+    "fmax",
+    np.fmax,
+    lambda g, x, y: _where(x >= y, g) + _where(y != y, g),
+    lambda g, x, y: _where(y > x, g) + _where((x != x) & (y == y), g),
+    "xy/xy",
+)
+_fmin = binary(
+    "fmin",
+    np.fmin,
+    lambda g, x, y: _where(x <= y, g) + _where(y != y, g),
+    lambda g, x, y: _where(y < x, g) + _where((x != x) & (y == y), g),
+    "xy/xy",
+)
+_copysign = binary("copysign", np.copysign, lambda g, x, y: _signed(g, x, y), lambda g, x, y: g * 0, "xy/", floats=True)
+_xlogy = binary(
+    "xlogy",
+    lambda x, y: _log_product(x, y),
+    lambda g, x, y: _where((x != 0) | (y != y), g * _log(y)),
+    lambda g, x, y: g * x / y,
+    "xy/xy",
+    floats=True,
+)
+
+
+def _where(mask, value):
+    """The value where the mask holds, 0 elsewhere; arrays or tensors."""
+    from .indexing import where
+
+    return where(mask, value, 0.0) if isinstance(value, Tensor) else np.where(mask, value, value.dtype.type(0))
+
+
+def _signed(grad, x, y):
+    turned = np.sign(_plain(x)) * np.copysign(1, _plain(y))
+    return grad * (turned if isinstance(grad, Tensor) else np.asarray(turned, grad.dtype))
+
+
+def _plain(v):
+    return v._array if isinstance(v, Tensor) else v
+
+
+def _log_product(x, y):
+    with np.errstate(all="ignore"):
+        return np.where(
+            (np.asarray(x) == 0) & ~np.isnan(y),
+            x * np.log(np.where(np.asarray(x) == 0, np.ones_like(y), y)),
+            x * np.log(y),
+        )
+
+
+def _log(v):
+    with np.errstate(all="ignore"):
+        if isinstance(v, Tensor):
+            return v.log()
+        return np.log(v) if isinstance(v, np.ndarray) else float(np.log(v))
+
+
 def _exp(v):
     return v.exp() if isinstance(v, Tensor) else np.exp(v)
 
@@ -335,6 +405,38 @@ def result_type(tensor1, tensor2) -> dtypes.dtype:
         tensor1 = lift(tensor1)
     _, _, x, y = operands("result_type", tensor1, tensor2)
     return dtypes.of((x if isinstance(tensor1, Tensor) else y).dtype)
+
+
+@operation
+def fmax(input, other):
+    """The larger of two, element by element; a number wins over NaN."""
+    return _fmax(input, other)
+
+
+@operation
+def fmin(input, other):
+    """The smaller of two, element by element; a number wins over NaN."""
+    return _fmin(input, other)
+
+
+@operation
+def copysign(input, other):
+    """The size of `input` with the sign of `other`, element by element."""
+    return _copysign(input, other)
+
+
+@operation
+def xlogy(input, other):
+    """input · log(other), which is 0 where `input` is 0."""
+    return _xlogy(input, other)
+
+
+@operation
+def float_power(input, exponent):
+    """input ** exponent in float64."""
+    if isinstance(exponent, (Tensor, np.ndarray)):
+        return _pow(input.double(), lift(exponent).double())
+    return _pow(input.double(), float(exponent))
 
 
 @operation
@@ -413,9 +515,9 @@ def _attach() -> None:
         "mod": remainder.__wrapped__,
     }
     for name, function in plain.items():
-        operator = _arithmetic(function)
+        operator = getattr(function, "operator", None) or _arithmetic(function)
         setattr(Tensor, f"__{name}__", operator)
-        setattr(Tensor, f"__r{name}__", _arithmetic(_reflected(function)))
+        setattr(Tensor, f"__r{name}__", _reflected(operator))
         mutable(operator, f"__i{name}__", keeps=name not in ("add", "sub"))
     for function in (add, sub):
         mutable(function, keeps=False)
@@ -429,8 +531,9 @@ def _attach() -> None:
         ("arctan2", atan2),
     ):
         setattr(Tensor, name, function.__wrapped__)
-        if name != "arctan2":
-            mutable(function, name + "_")
+        mutable(function, name + "_")
+    for function in (copysign, xlogy, hypot):
+        mutable(function)
 
 
 _attach()

@@ -10,6 +10,7 @@ from .door import lift, lower, mutable, operation
 from .shape import sizes, wrap_dim, wrap_dims
 
 __all__ = [
+    "cartesian_prod",
     "diag",
     "diag_embed",
     "diagflat",
@@ -317,8 +318,8 @@ def unfold(self, dimension, size, step):
 
 def cartesian_prod(*tensors):
     """Every combination of one element from each vector, as rows."""
-    from .joining import meshgrid
+    from .joining import meshgrid, stack
 
     grids = meshgrid(*[lift(t) for t in tensors], indexing="ij")
-    result = wrap(np.stack([g._array.reshape(-1) for g in grids], -1))
+    result = stack([g.reshape(-1) for g in grids], -1)
     return result if any(isinstance(t, Tensor) for t in tensors) else lower(result)

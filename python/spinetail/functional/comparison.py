@@ -26,6 +26,7 @@ __all__ = [
     "is_floating_point",
     "is_nonzero",
     "is_same_size",
+    "is_signed",
     "is_tensor",
     "isclose",
     "isfinite",
@@ -174,6 +175,14 @@ def bitwise_not(input):
 
 
 Tensor.__invert__ = bitwise_not.__wrapped__
+for _alias, _function in (
+    ("greater", gt),
+    ("greater_equal", ge),
+    ("less", lt),
+    ("less_equal", le),
+    ("not_equal", ne),
+):
+    setattr(Tensor, _alias, _function.__wrapped__)
 for _function in (logical_and, logical_or, logical_xor, logical_not, bitwise_not):
     mutable(_function)
 
@@ -236,6 +245,12 @@ def is_nonzero(input):
 def is_complex(input):
     """Whether the dtype is complex: never."""
     return False
+
+
+@operation
+def is_signed(input):
+    """Whether the dtype has negative values."""
+    return input.dtype.is_signed
 
 
 @operation

@@ -13,6 +13,16 @@ from ..devices import device as Device
 from .door import checked
 
 __all__ = [
+    "BFloat16Tensor",
+    "BoolTensor",
+    "ByteTensor",
+    "CharTensor",
+    "DoubleTensor",
+    "FloatTensor",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
+    "ShortTensor",
     "arange",
     "as_tensor",
     "asarray",
@@ -29,6 +39,7 @@ __all__ = [
     "logspace",
     "ones",
     "ones_like",
+    "scalar_tensor",
     "tensor",
     "zeros",
     "zeros_like",
@@ -159,6 +170,31 @@ def from_dlpack(ext_tensor) -> Tensor:
 def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False) -> Tensor:
     """A one-dimensional tensor over the memory of a buffer."""
     return _finish(np.frombuffer(buffer, _dtype(dtype), count, offset), requires_grad, None)
+
+
+def _typed(name: str, dtype: dtypes.dtype):
+    def make(*data):
+        if len(data) == 1 and not isinstance(data[0], (int, np.integer)):
+            return tensor(data[0], dtype=dtype)
+        return empty(*data, dtype=dtype)
+
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = (
+        f"A tensor of {dtype.name} from values, or without values of a given shape: an older spelling of `tensor`."
+    )
+    return make
+
+
+FloatTensor, DoubleTensor = _typed("FloatTensor", dtypes.float32), _typed("DoubleTensor", dtypes.float64)
+HalfTensor, BFloat16Tensor = _typed("HalfTensor", dtypes.float16), _typed("BFloat16Tensor", dtypes.bfloat16)
+LongTensor, IntTensor = _typed("LongTensor", dtypes.int64), _typed("IntTensor", dtypes.int32)
+ShortTensor, CharTensor = _typed("ShortTensor", dtypes.int16), _typed("CharTensor", dtypes.int8)
+ByteTensor, BoolTensor = _typed("ByteTensor", dtypes.uint8), _typed("BoolTensor", dtypes.bool)
+
+
+def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False) -> Tensor:
+    """A tensor without dimensions; a number becomes the default dtype."""
+    return tensor(s, dtype=dtypes.get_default_dtype() if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def zeros(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, **size_) -> Tensor:

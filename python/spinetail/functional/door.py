@@ -14,7 +14,8 @@ from ..autograd.tape import enabled, ndarray, record, unbroadcast, wrap
 from ..autograd.tensor import Tensor
 
 F = TypeVar("F", bound=Callable)
-kinds = (bool, int, float, np.bool_, np.integer, np.floating)
+kinds = (float, int, bool, np.bool_, np.integer, np.floating)
+known = (Tensor, ndarray, *kinds)
 
 
 def lift(value: object) -> Tensor:
@@ -112,6 +113,8 @@ def operands(name: str, input: object, other: object) -> tuple:
             a, b = input.to(target), other.to(target)
             return a, b, a._array, b._array
         if isinstance(other, kinds):
+            if dtypes.NUMPY_2 and type(other) is float and input._array.dtype.kind == "f":
+                return input, None, input._array, other
             value, target = scalar(input._array, other)
             a = input if target is None else input.to(target)
             return a, None, a._array, value
@@ -145,55 +148,77 @@ def shapes_error(name: str, x, y) -> ValueError:
     return ValueError(f"[{name}] shapes {list(np.shape(x))} and {list(np.shape(y))} cannot be broadcast together")
 
 
-def binary(name: str, compute: Callable, left=None, right=None, reads: str = "", floats: bool = False) -> Callable:
+def binary(
+    name: str, compute: Callable, left=None, right=None, reads: str = "", floats: bool = False, operator: bool = False
+) -> Callable:
     """An element-wise function of two operands with broadcasting.
 
     `left(grad, x, y)` and `right(grad, x, y)` are its gradients, written so that they take arrays or tensors. `reads`
     has two parts, "left/right": which of x and y each of the two needs. `floats`: integers are converted first.
+    The result's attribute `operator` is a second version, in which an operand that no tensor goes with gives
+    NotImplemented and not a TypeError.
     """
     by_left, _, by_right = reads.partition("/")
-    left, right = kept(left), kept(right)
     left_x, left_y, right_x, right_y = "x" in by_left, "y" in by_left, "x" in by_right, "y" in by_right
+    left, right = kept(left), kept(right)
 
     def function(input, other):
-        a, b, x, y = operands(name, input, other)
+        if isinstance(input, Tensor) and isinstance(other, Tensor) and input._array.dtype is other._array.dtype:
+            a, b, x, y = input, other, input._array, other._array
+        elif operator and not (isinstance(other, known) and isinstance(input, known)):
+            return NotImplemented
+        else:
+            a, b, x, y = operands(name, input, other)
         if floats:
             a, b, x, y = floating(a, b, x, y)
         try:
             out = compute(x, y)
         except ValueError:
             raise shapes_error(name, x, y) from None
+        except TypeError as error:
+            raise TypeError(f"[{name}] {error}") from None
         need_a = a is not None and a._requires_grad
         need_b = b is not None and b._requires_grad
         if not (need_a or need_b) or left is None or not enabled():
             return wrap(out)
         x_shape = x.shape if need_a else None
         y_shape = y.shape if need_b else None
+        keep_x = (need_a and left_x) or (need_b and right_x)
+        keep_y = (need_a and left_y) or (need_b and right_y)
+        if not (keep_x or keep_y):
+
+            def backward(grad):
+                return (
+                    unbroadcast(left(grad, None, None), x_shape) if need_a else None,
+                    unbroadcast(right(grad, None, None), y_shape) if need_b else None,
+                )
+
+            return record(out, (a, b), backward, (), name, False, True)
+        u = v = None  # what is kept, as tensors or numbers; x and y are the same as arrays or numbers
         saved = ()
-        if (need_a and left_x) or (need_b and right_x):
+        if keep_x:
             u = x if a is None else a
             saved = () if a is None else (a,)
         else:
-            u = None
-        if (need_a and left_y) or (need_b and right_y):
+            x = None
+        if keep_y:
             v = y if b is None else b
-            if b is not None:
-                saved = (*saved, b)
+            saved = saved if b is None else (*saved, b)
         else:
-            v = None
-        x_kept = None if u is None else x
-        y_kept = None if v is None else y
+            y = None
 
         def backward(grad):
-            p, q = (x_kept, y_kept) if type(grad) is ndarray else (u, v)
+            p, q = (x, y) if type(grad) is ndarray else (u, v)
             return (
                 unbroadcast(left(grad, p, q), x_shape) if need_a else None,
                 unbroadcast(right(grad, p, q), y_shape) if need_b else None,
             )
 
-        return record(out, (a, b), backward, saved, name, twice=True)
+        return record(out, (a, b), backward, saved, name, False, True)
 
     function.__name__ = function.__qualname__ = name
+    if not operator:
+        function.operator = binary(name, compute, left, right, reads, floats, operator=True)
     return function
 
 

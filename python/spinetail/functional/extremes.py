@@ -116,9 +116,13 @@ def _picker(name: str, whole, place, pair, doc: str):
             return pair(input, other)
         if dim is None:
             return _spread_extreme(name, whole, input, None, keepdim or keepdims)
-        return _pick(
-            input, wrap_dim(name, dim, input._array.ndim), place.__wrapped__(input, dim)._array, keepdim or keepdims
-        )
+        dim = wrap_dim(name, dim, input._array.ndim)
+        places = place.__wrapped__(input, dim)
+        if not (input._requires_grad and enabled()) and input._array.ndim:
+            keep = keepdim or keepdims
+            values = wrap(whole(input._array, dim, keepdims=keep))
+            return Found(values, places.unsqueeze(dim) if keep else places)
+        return _pick(input, dim, places._array, keepdim or keepdims)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc

@@ -582,6 +582,19 @@ def index_put_(self, indices, values, accumulate=False):
     return self
 
 
+@method
+def index_put(self, indices, values, accumulate=False):
+    """A copy with `values` written at an advanced index, or added with `accumulate`."""
+    return self.clone().index_put_(indices, values, accumulate)
+
+
+@method
+def fill_diagonal_(self, fill_value, wrap=False):
+    """Write one value onto the diagonal of a matrix."""
+    self.diagonal().fill_(fill_value)
+    return self
+
+
 def _put(self: Tensor, indices: tuple, values) -> Tensor:
     key = tuple(lift(i)._array for i in indices)
     values = lift(values)

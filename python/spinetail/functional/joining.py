@@ -14,6 +14,7 @@ from .shape import wrap_dim
 
 __all__ = [
     "atleast_1d",
+    "atleast_2d",
     "block_diag",
     "cat",
     "chunk",
@@ -21,6 +22,7 @@ __all__ = [
     "concat",
     "concatenate",
     "dstack",
+    "hsplit",
     "hstack",
     "meshgrid",
     "row_stack",
@@ -28,6 +30,7 @@ __all__ = [
     "stack",
     "tensor_split",
     "unbind",
+    "vsplit",
     "vstack",
 ]
 
@@ -253,6 +256,23 @@ def meshgrid(*tensors, indexing="ij"):
 def atleast_1d(input):
     """The tensor with at least one dimension."""
     return input.reshape(1) if np.ndim(getattr(input, "_array", input)) == 0 else input
+
+
+def atleast_2d(input):
+    """The tensor with at least two dimensions; new ones come first."""
+    return input.reshape((1,) * max(2 - input.ndim, 0) + tuple(input.shape)) if input.ndim < 2 else input
+
+
+@operation
+def hsplit(input, indices_or_sections):
+    """Cut side by side: along dimension 1, or 0 for vectors."""
+    return tensor_split.__wrapped__(input, indices_or_sections, 0 if input._array.ndim == 1 else 1)
+
+
+@operation
+def vsplit(input, indices_or_sections):
+    """Cut one below the other: along dimension 0."""
+    return tensor_split.__wrapped__(input, indices_or_sections, 0)
 
 
 def block_diag(*tensors):

@@ -39,6 +39,7 @@ __all__ = [
     "cosh",
     "deg2rad",
     "erf",
+    "erfc",
     "exp",
     "exp2",
     "expm1",
@@ -57,6 +58,7 @@ __all__ = [
     "reciprocal",
     "round",
     "rsqrt",
+    "sgn",
     "sigmoid",
     "sign",
     "sin",
@@ -236,13 +238,19 @@ erf = unary(
     "The error function of each element.",
     slope=kernels.erf_backward,
 )
+erfc = unary(
+    "erfc",
+    lambda x: 1 - kernels.erf(x),
+    lambda g, x: g * exp(-(x * x)) * (-2 / math.sqrt(math.pi)),
+    "1 - erf of each element.",
+)
 floor = unary("floor", np.floor, _zero, "Each element rounded towards -inf.", "", floats=False)
 ceil = unary("ceil", np.ceil, _zero, "Each element rounded towards +inf.", "", floats=False)
 trunc = unary("trunc", np.trunc, _zero, "Each element rounded towards 0.", "", floats=False)
 frac = unary("frac", _frac, lambda g, _: g, "The fractional part of each element, with its sign.", "", floats=False)
 deg2rad = unary("deg2rad", np.deg2rad, lambda g, _: g * (math.pi / 180), "Degrees as radians.", "")
 rad2deg = unary("rad2deg", np.rad2deg, lambda g, _: g * (180 / math.pi), "Radians as degrees.", "")
-absolute, negative, fix = abs, neg, trunc
+absolute, negative, fix, sgn = abs, neg, trunc, sign
 arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
 special_expit = sigmoid
 for _alias, _of in (

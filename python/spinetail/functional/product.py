@@ -389,3 +389,22 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     lengths = a.norm(2, dim, True).clamp(min=eps), b.norm(2, dim, True).clamp(min=eps)
     result = ((a / lengths[0]) * (b / lengths[1])).sum(dim)
     return result if tensors else lower(result)
+
+
+def _from_linalg(name: str, original: str) -> None:
+    """The method of a function in `spinetail.linalg`, which is imported on first use."""
+
+    def method(self, *args, **kwargs):
+        from importlib import import_module
+
+        return getattr(import_module("spinetail.linalg"), original)(self, *args, **kwargs)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"See `linalg.{original}`."
+    setattr(Tensor, name, method)
+
+
+for _name in ("cholesky", "det", "logdet", "matrix_power", "qr", "slogdet", "svd"):
+    _from_linalg(_name, _name)
+_from_linalg("inverse", "inv")
+_from_linalg("pinverse", "pinv")

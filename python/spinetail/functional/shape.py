@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from .. import dtypes
-from ..autograd.tape import enabled, ndarray, record, wrap
+from ..autograd.tape import enabled, ndarray, record, unbroadcast, wrap
 from ..autograd.tape import view as make_view
 from ..autograd.tensor import Tensor, method
 from .door import lift, operation
@@ -416,8 +416,6 @@ def broadcast_to(input, size):
     tensor([[1, 2],
             [1, 2]])
     """
-    from ..autograd.tape import unbroadcast
-
     size, shape = tuple(size), input._array.shape
     try:
         out = np.broadcast_to(input._array, size)
@@ -437,6 +435,37 @@ def broadcast_tensors(*tensors):
 def broadcast_shapes(*shapes):
     """The shape that the shapes broadcast to."""
     return Size(np.broadcast_shapes(*shapes))
+
+
+def _in_place(name: str, function) -> None:
+    """The method that gives the tensor itself another shape over the same memory."""
+
+    def method(self, *args):
+        if self._requires_grad and self._node is None and enabled():
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        result = function(self, *args)
+        self._array, self._node, self._view = result._array, result._node, self._view and result._view
+        return self
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"In-place version of `{function.__name__}`."
+    setattr(Tensor, name, method)
+
+
+for _name, _function in (("squeeze_", squeeze), ("unsqueeze_", unsqueeze), ("t_", t), ("transpose_", transpose)):
+    _in_place(_name, _function.__wrapped__)
+
+
+@method
+def sum_to_size(self, *size):
+    """The sum over the dimensions that have to go or become 1 so that the shape is `size`."""
+    return unbroadcast(self, sizes("sum_to_size", size))
+
+
+@method
+def get_device(self) -> int:
+    """The number of the device: -1 for the CPU."""
+    return -1
 
 
 @method

@@ -28,7 +28,7 @@ I = np.array([[0, 1, 2], [2, 1, 0], [1, 1, 1]])  # noqa: E741
 ARGUMENTS = {
     **{n: (A.T,) for n in [
         "add", "sub", "mul", "div", "subtract", "multiply", "divide", "true_divide", "pow", "maximum", "minimum", "atan2", "arctan2",
-        "hypot", "logaddexp", "heaviside", "floor_divide", "remainder", "fmod", "rsub", "eq", "ne", "lt", "le", "gt", "ge", "greater",
+        "hypot", "logaddexp", "fmax", "fmin", "copysign", "xlogy", "float_power", "heaviside", "floor_divide", "remainder", "fmod", "rsub", "eq", "ne", "lt", "le", "gt", "ge", "greater",
         "greater_equal", "less", "less_equal", "not_equal", "isclose", "allclose", "equal", "is_same_size", "logical_and",
         "logical_or", "logical_xor", "mm", "matmul", "inner", "kron", "dist", "cdist", "cosine_similarity", "cross", "chain_matmul",
         "tensordot", "isin", "result_type", "broadcast_tensors", "block_diag",
@@ -38,7 +38,7 @@ ARGUMENTS = {
     "lerp": (A, 0.5), "clamp": (0.2, 0.5), "clip": (0.2, 0.5), "clamp_min": (0.3,), "clamp_max": (0.3,), "reshape": ((9,),),
     "unflatten": (1, (3, 1)), "transpose": (0, 1), "swapaxes": (0, 1), "swapdims": (0, 1), "permute": ((1, 0),), "movedim": (0, 1),
     "moveaxis": (0, 1), "broadcast_to": ((2, 3, 3),), "repeat_interleave": (2,), "tile": (2,), "flip": (0,), "roll": (1,),
-    "split": (2,), "chunk": (2,), "tensor_split": (2,), "masked_fill": (A > 0.5, 0.0), "gather": (0, I), "scatter": (0, I, A),
+    "split": (2,), "hsplit": (3,), "vsplit": (3,), "chunk": (2,), "tensor_split": (2,), "masked_fill": (A > 0.5, 0.0), "gather": (0, I), "scatter": (0, I, A),
     "scatter_add": (0, I, A), "index_select": (0, I[0]), "masked_select": (A > 0.5,), "index_add": (0, I[0], A),
     "index_fill": (0, I[0, :1], 1.0), "index_copy": (0, I[0], A), "take": (I,), "take_along_dim": (I, 0), "select": (0, 1),
     "narrow": (0, 0, 2), "topk": (2,), "kthvalue": (2,), "quantile": (0.5,), "where": None, "searchsorted": None, "bucketize": None,
@@ -69,7 +69,7 @@ SPECIAL = {
     "bincount": lambda w: st.bincount(w(I[0])),
     "meshgrid": lambda w: st.meshgrid(w(A[0]), w(A[1]), indexing="ij"),
 }
-ONE_OPERAND_LISTS = {"meshgrid", "atleast_1d", "cartesian_prod"}
+ONE_OPERAND_LISTS = {"meshgrid", "atleast_1d", "atleast_2d", "cartesian_prod"}
 FAMILIES = (
     arithmetic,
     arrangement,

@@ -79,6 +79,15 @@ CALLS = {
     "addcdiv": [lambda a: st.addcdiv(a, a[0], a[1].exp(), value=0.5)],
     "remainder": [lambda a: st.remainder(a, 0.77), lambda a: st.remainder(a + 9.05, a.exp() + 3)],
     "fmod": [lambda a: st.fmod(a, 0.77), lambda a: st.fmod(a + 9.05, a.exp() + 3)],
+    "fmax": [lambda a: st.fmax(a, a.flip(0)), lambda a: st.fmax(a, 0.1)],
+    "fmin": [lambda a: st.fmin(a, a.flip(0)), lambda a: st.fmin(0.1, a)],
+    "copysign": [lambda a: st.copysign(a, a.flip(0)), lambda a: st.copysign(a, -1.0)],
+    "xlogy": [lambda a: st.xlogy(a, a.exp()), lambda a: st.xlogy(a, 0.7)],
+    "float_power": [lambda a: st.float_power(a.exp(), 1.7)],
+    "atleast_2d": [lambda a: st.atleast_2d(a[0])],
+    "hsplit": [lambda a: st.hsplit(a, 2)],
+    "vsplit": [lambda a: st.vsplit(a, 3)],
+    "cartesian_prod": [lambda a: st.cartesian_prod(a[0], a[:, 0])],
     "rsub": [lambda a: st.rsub(a, 2)],
     "round": [lambda a: st.round(a) + a],
     "clamp": [lambda a: st.clamp(a, -1, 1), lambda a: st.clamp(a, max=a.flip(0)), lambda a: st.clamp(a, a - 1, a.exp())],
@@ -200,7 +209,7 @@ NO_GRADIENT = set(
     bucketize histc isin searchsorted unique unique_consecutive numel Size broadcast_shapes""".split()
 )
 ALIASES = set(
-    """subtract multiply divide true_divide arctan2 moveaxis swapaxes swapdims concat concatenate row_stack absolute
+    """subtract multiply divide true_divide arctan2 moveaxis swapaxes swapdims concat concatenate row_stack absolute sgn
     negative fix arcsin arccos arctan arcsinh arccosh arctanh clip ger vdot""".split()
 )
 

@@ -37,7 +37,7 @@ def main() -> None:
                 stored[f"{number}.none"] = np.array(True)
             for name, tensor in names.items():
                 if tensor.grad is not None:
-                    stored[f"{number}.{name}"] = tensor.grad.numpy()
+                    stored[f"{number}.{name}"] = tensor.grad.numpy(force=True)
     stored["expressions"] = np.array("\n".join(EXPRESSIONS))
     stored["reprs"] = np.array([repr(eval(text, {"t": torch})).replace("torch.", "spinetail.") for text in REPRS])
     np.savez_compressed(Path(__file__).with_name("tensor.npz"), **stored)
