@@ -4,7 +4,7 @@
 enum Identity: Activation {
     @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { x }
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L { grad }
-    static var cost: Int { 60 }
+    static var cost: Int { 70 }
 }
 
 /// max(x, 0). Saves output.
@@ -13,7 +13,7 @@ enum Relu: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.lessEqual(y, L.zero), L.zero, grad)
     }
-    static var cost: Int { 60 }
+    static var cost: Int { 70 }
 }
 
 /// x, or alpha · x where x is not above 0.
@@ -24,7 +24,7 @@ enum LeakyRelu: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.less(L.zero, x), grad, alpha * grad)
     }
-    static var cost: Int { 60 }
+    static var cost: Int { 70 }
 }
 
 /// x, or alpha · (exp(beta · x) - 1) where x is not above 0.
@@ -35,7 +35,7 @@ enum Elu: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.lessEqual(x, L.zero), grad * (alpha * beta) * L.exp(beta * x), grad)
     }
-    static var cost: Int { 250 }
+    static var cost: Int { 280 }
 }
 
 /// Self-normalising ELU (Klambauer et al. 2017): ELU with alpha 1.6733 times 1.0507.
@@ -48,7 +48,7 @@ enum Selu: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.lessEqual(x, L.zero), grad * both() * L.exp(x), scale() * grad)
     }
-    static var cost: Int { 250 }
+    static var cost: Int { 280 }
 }
 
 /// x between alpha and beta, these outside. Saves output.

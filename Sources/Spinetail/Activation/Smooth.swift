@@ -10,7 +10,7 @@ enum Gelu: Activation {
         let density = L(repeating: 0.39894228040143267794) * L.expNonPositive(x * x * L(repeating: -0.5))
         return grad * L.fma(x, density, distribution(x))
     }
-    static var cost: Int { 500 }
+    static var cost: Int { 450 }
 }
 
 /// x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
@@ -28,7 +28,7 @@ enum GeluTanh: Activation {
         let slope = L(repeating: 0.79788456080286535588) * L.fma(x * x, L(repeating: 0.134145), L.one)
         return grad * (L.fma(half, t, half) + half * x * (L.one - t * t) * slope)
     }
-    static var cost: Int { 400 }
+    static var cost: Int { 460 }
 }
 
 /// x · sigmoid(x)
@@ -38,7 +38,7 @@ enum Silu: Activation {
         let s = L.sigmoid(x)
         return grad * s * L.fma(x, L.one - s, L.one)
     }
-    static var cost: Int { 300 }
+    static var cost: Int { 260 }
 }
 
 /// x · tanh(softplus(x)) (Misra 2019). With e = eˣ the factor is n / (n + 2), n = e · (e + 2).
@@ -60,7 +60,7 @@ enum Mish: Activation {
         // beyond 30 the slope is 1, at ∞ too
         return L.select(L.less(L(repeating: 30), x), grad, grad * L.fma(x, rise, t))
     }
-    static var cost: Int { 350 }
+    static var cost: Int { 270 }
 }
 
 /// 1 / (1 + exp(-x)). Saves output.
@@ -80,7 +80,7 @@ enum LogSigmoid: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         grad * L.sigmoid(L.negate(x))
     }
-    static var cost: Int { 400 }
+    static var cost: Int { 500 }
 }
 
 /// Hyperbolic tangent. Saves output.
@@ -89,18 +89,18 @@ enum Tanh: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
         grad * (L.one - y * y)
     }
-    static var cost: Int { 250 }
+    static var cost: Int { 340 }
 }
 
 /// log(1 + exp(alpha · x)) / alpha, and x itself where alpha · x > beta.
 enum Softplus: Activation {
     @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L {
-        L.select(L.less(beta, alpha * x), x, L.softplus(alpha * x) / alpha)
+        L.select(L.less(beta, alpha * x), x, L.softplus(alpha * x) * (L.one / alpha))
     }
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.less(beta, alpha * x), grad, grad * L.sigmoid(alpha * x))
     }
-    static var cost: Int { 450 }
+    static var cost: Int { 500 }
 }
 
 /// x / (1 + |x|)
@@ -110,7 +110,7 @@ enum Softsign: Activation {
         let d = L.one + L.abs(x)
         return grad / (d * d)
     }
-    static var cost: Int { 100 }
+    static var cost: Int { 130 }
 }
 
 /// x - tanh(x)
@@ -120,14 +120,14 @@ enum Tanhshrink: Activation {
         let t = L.tanh(x)
         return grad * (t * t)
     }
-    static var cost: Int { 250 }
+    static var cost: Int { 350 }
 }
 
 /// eˣ. Saves output.
 enum Exp: Activation {
     @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.exp(x) }
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L { grad * y }
-    static var cost: Int { 200 }
+    static var cost: Int { 170 }
 }
 
 /// eˣ - 1. Saves output.
@@ -136,14 +136,14 @@ enum Expm1: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
         grad * (y + L.one)
     }
-    static var cost: Int { 200 }
+    static var cost: Int { 240 }
 }
 
 /// Natural logarithm.
 enum Log: Activation {
     @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.log(x) }
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L { grad / x }
-    static var cost: Int { 300 }
+    static var cost: Int { 350 }
 }
 
 /// log(1 + x)
@@ -152,7 +152,7 @@ enum Log1p: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         grad / (x + L.one)
     }
-    static var cost: Int { 300 }
+    static var cost: Int { 420 }
 }
 
 /// The error function.
@@ -161,5 +161,5 @@ enum Erf: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         grad * (L(repeating: 1.12837916709551257390) * L.expNonPositive(L.negate(x * x)))
     }
-    static var cost: Int { 450 }
+    static var cost: Int { 360 }
 }

@@ -32,6 +32,8 @@ protocol Lanes: VectorMath {
     /// m and k with a = m · 2ᵏ and m in [2/3, 4/3), for positive normal a.
     static func mantissa(_ a: Self) -> Self
     static func exponent(_ a: Self) -> Self
+    /// y = log(x) where x is positive and finite, else the limit of log at x.
+    static func logLimits(_ x: Self, _ y: Self) -> Self
 
     static func less(_ a: Self, _ b: Self) -> Mask
     static func lessEqual(_ a: Self, _ b: Self) -> Mask
@@ -88,6 +90,7 @@ extension FloatLanes: Lanes {
     @inline(__always) static func scale(_ a: Self, _ power: Self) -> Self { spinetail_scale_f32(a, power) }
     @inline(__always) static func mantissa(_ a: Self) -> Self { spinetail_mantissa_f32(a) }
     @inline(__always) static func exponent(_ a: Self) -> Self { spinetail_exponent_f32(a) }
+    @inline(__always) static func logLimits(_ x: Self, _ y: Self) -> Self { spinetail_log_limits_f32(x, y) }
     @inline(__always) static func less(_ a: Self, _ b: Self) -> Mask { spinetail_less_f32(a, b) }
     @inline(__always) static func lessEqual(_ a: Self, _ b: Self) -> Mask { spinetail_less_equal_f32(a, b) }
     @inline(__always) static func equal(_ a: Self, _ b: Self) -> Mask { spinetail_equal_f32(a, b) }
@@ -141,6 +144,7 @@ extension DoubleLanes: Lanes {
     @inline(__always) static func scale(_ a: Self, _ power: Self) -> Self { spinetail_scale_f64(a, power) }
     @inline(__always) static func mantissa(_ a: Self) -> Self { spinetail_mantissa_f64(a) }
     @inline(__always) static func exponent(_ a: Self) -> Self { spinetail_exponent_f64(a) }
+    @inline(__always) static func logLimits(_ x: Self, _ y: Self) -> Self { spinetail_log_limits_f64(x, y) }
     @inline(__always) static func less(_ a: Self, _ b: Self) -> Mask { spinetail_less_f64(a, b) }
     @inline(__always) static func lessEqual(_ a: Self, _ b: Self) -> Mask { spinetail_less_equal_f64(a, b) }
     @inline(__always) static func equal(_ a: Self, _ b: Self) -> Mask { spinetail_equal_f64(a, b) }

@@ -99,18 +99,11 @@ extension Lanes {
         return fma(k, ln2High, f + fma(k, ln2Low, bend))
     }
 
-    /// log's value at `x` where it is an ordinary number, else the limit: log(0) = -∞, log(negative) = NaN.
-    @inline(__always) private static func logSpecial(_ x: Self, _ y: Self) -> Self {
-        let infinity = Self(repeating: Scalar.infinity)
-        let edge = select(less(x, zero), Self(repeating: Scalar.nan), select(equal(x, zero), negate(infinity), x))
-        return select(less(zero, x), select(less(x, infinity), y, edge), edge)
-    }
-
     @inline(__always) static func log(_ x: Self) -> Self {
         let small = less(x, smallestNormal)
         let normal = select(small, x * denormalScale, x)
         let k = exponent(normal) - select(small, denormalExponent, zero)
-        return logSpecial(x, logReduced(mantissa(normal) - one, k))
+        return logLimits(x, logReduced(mantissa(normal) - one, k))
     }
 
     @inline(__always) static func log1p(_ x: Self) -> Self {
@@ -119,7 +112,7 @@ extension Lanes {
         // f of the exact 1 + x = (1 + f) · 2ᵏ: x · 2⁻ᵏ and 2⁻ᵏ - 1 lose nothing that matters.
         let power = exp2Whole(negate(k))
         let f = select(less(x, huge), fma(x, power, power - one), mantissa(u) - one)
-        return select(lessEqual(abs(x), tiny), x, logSpecial(u, logReduced(f, k)))
+        return select(lessEqual(abs(x), tiny), x, logLimits(u, logReduced(f, k)))
     }
 
     /// log(1 + eˣ)

@@ -76,6 +76,19 @@ SPINETAIL_INLINE spinetail_f32 spinetail_exponent_f32(spinetail_f32 a) {
     return (spinetail_f32)((spinetail_i32)shifted + (0x4B400000 - 128)) - magic;
 }
 
+/// The logarithm y of x where x is positive and finite, elsewhere its limit: -∞ at 0, NaN below and for NaN, ∞ at ∞.
+SPINETAIL_INLINE spinetail_f32 spinetail_log_limits_f32(spinetail_f32 x, spinetail_f32 y) {
+#if defined(__AVX512F__)
+    // What to do with each class of x, 4 bits each, from the lowest: quiet NaN, signalling NaN, 0, 1, -∞, ∞, negative,
+    // positive. 0 keeps y, 2 is x made quiet, 3 is NaN, 4 is -∞, 5 is ∞.
+    return (spinetail_f32)_mm512_fixupimm_ps((__m512)y, (__m512)x, _mm512_set1_epi32(0x03530422), 0);
+#else
+    const spinetail_f32 infinity = __builtin_inff(), nan = __builtin_nanf("");
+    spinetail_f32 edge = x < 0 ? nan : x == 0 ? -infinity : x;
+    return (x > 0) & (x < infinity) ? y : edge;
+#endif
+}
+
 /// 0, 1, 2, …
 SPINETAIL_INLINE spinetail_f32 spinetail_ramp_f32(void) {
 #if SPINETAIL_VECTOR_BYTES == 64

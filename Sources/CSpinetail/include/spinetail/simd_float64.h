@@ -76,6 +76,19 @@ SPINETAIL_INLINE spinetail_f64 spinetail_exponent_f64(spinetail_f64 a) {
     return (spinetail_f64)((spinetail_i64)shifted + (0x4338000000000000 - 1024)) - magic;
 }
 
+/// The logarithm y of x where x is positive and finite, elsewhere its limit: -∞ at 0, NaN below and for NaN, ∞ at ∞.
+SPINETAIL_INLINE spinetail_f64 spinetail_log_limits_f64(spinetail_f64 x, spinetail_f64 y) {
+#if defined(__AVX512F__)
+    // What to do with each class of x, 4 bits each, from the lowest: quiet NaN, signalling NaN, 0, 1, -∞, ∞, negative,
+    // positive. 0 keeps y, 2 is x made quiet, 3 is NaN, 4 is -∞, 5 is ∞.
+    return (spinetail_f64)_mm512_fixupimm_pd((__m512d)y, (__m512d)x, _mm512_set1_epi64(0x03530422), 0);
+#else
+    const spinetail_f64 infinity = __builtin_inf(), nan = __builtin_nan("");
+    spinetail_f64 edge = x < 0 ? nan : x == 0 ? -infinity : x;
+    return (x > 0) & (x < infinity) ? y : edge;
+#endif
+}
+
 /// 0, 1, 2, …
 SPINETAIL_INLINE spinetail_f64 spinetail_ramp_f64(void) {
 #if SPINETAIL_VECTOR_BYTES == 64
