@@ -357,12 +357,10 @@ def _plain(v):
 
 
 def _log_product(x, y):
+    dtype = np.result_type(*[v.dtype for v in (x, y) if isinstance(v, np.ndarray)])
+    x, y = np.asarray(x, dtype), np.asarray(y, dtype)
     with np.errstate(all="ignore"):
-        return np.where(
-            (np.asarray(x) == 0) & ~np.isnan(y),
-            x * np.log(np.where(np.asarray(x) == 0, np.ones_like(y), y)),
-            x * np.log(y),
-        )
+        return np.where((x == 0) & (y == y), np.zeros_like(x), x * np.log(y))
 
 
 def _log(v):
