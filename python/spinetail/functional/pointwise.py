@@ -39,7 +39,6 @@ __all__ = [
     "cosh",
     "deg2rad",
     "erf",
-    "erfc",
     "exp",
     "exp2",
     "expm1",
@@ -237,12 +236,6 @@ erf = unary(
     lambda g, x: g * exp(-(x * x)) * (2 / math.sqrt(math.pi)),
     "The error function of each element.",
     slope=kernels.erf_backward,
-)
-erfc = unary(
-    "erfc",
-    lambda x: 1 - kernels.erf(x),
-    lambda g, x: g * exp(-(x * x)) * (-2 / math.sqrt(math.pi)),
-    "1 - erf of each element.",
 )
 floor = unary("floor", np.floor, _zero, "Each element rounded towards -inf.", "", floats=False)
 ceil = unary("ceil", np.ceil, _zero, "Each element rounded towards +inf.", "", floats=False)
