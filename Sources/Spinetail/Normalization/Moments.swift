@@ -195,12 +195,12 @@ func applyAffine<E: Real>(
     let scale = V(repeating: scale)
     let shift = V(repeating: shift)
     var i = 0
-    while i < count {
-        let rest = count &- i
-        let whole = rest >= V.width
-        V.fma(V.take(x + i, whole, rest) - mean, scale, shift).put(y + i, whole, rest)
+    while i &+ V.width <= count {
+        V.fma(V.load(x + i) - mean, scale, shift).store(y + i)
         i &+= V.width
     }
+    let rest = count &- i
+    if rest > 0 { V.fma(V.take(x + i, false, rest) - mean, scale, shift).put(y + i, false, rest) }
 }
 
 /// dx = g·scale - (x - mean)·slope - offset, over contiguous elements.
@@ -215,13 +215,14 @@ func applyGradient<E: Real>(
     let slope = V(repeating: -slope)
     let offset = V(repeating: -offset)
     var i = 0
-    while i < count {
-        let rest = count &- i
-        let whole = rest >= V.width
-        let deviation = V.take(x + i, whole, rest) - mean
-        let gradient = V.take(g + i, whole, rest)
-        V.fma(gradient, scale, V.fma(deviation, slope, offset)).put(dx + i, whole, rest)
+    while i &+ V.width <= count {
+        V.fma(V.load(g + i), scale, V.fma(V.load(x + i) - mean, slope, offset)).store(dx + i)
         i &+= V.width
+    }
+    let rest = count &- i
+    if rest > 0 {
+        let deviation = V.take(x + i, false, rest) - mean
+        V.fma(V.take(g + i, false, rest), scale, V.fma(deviation, slope, offset)).put(dx + i, false, rest)
     }
 }
 

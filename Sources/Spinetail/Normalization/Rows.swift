@@ -79,28 +79,55 @@ private struct RowsForward<E: Real>: ParallelTask {
         // The mean as the sum of two numbers, so that the rest of its rounding is not lost where it is large.
         let rough = E(center)
         let fine = (rough.double - center) * factor
-        write(to, from, rough, E(factor), E(fine))
+        let affine = RowAffine(
+            to: to, from: from, mean: E.Lanes(repeating: rough), scale: E.Lanes(repeating: E(factor)),
+            shift: E.Lanes(repeating: E(fine)))
+        // The usual cases get loops of their own, without questions in them.
+        if let weight, let bias {
+            affine.write(columns, UnsafePointer(weight), UnsafePointer(bias), true, true)
+        } else if let weight {
+            affine.write(columns, UnsafePointer(weight), from, true, false)
+        } else if let bias {
+            affine.write(columns, from, UnsafePointer(bias), false, true)
+        } else {
+            affine.write(columns, from, from, false, false)
+        }
+    }
+}
+
+/// y = ((x - mean)·scale + shift)·weight + bias along one row.
+private struct RowAffine<E: Real> {
+    let to: UnsafeMutablePointer<E>
+    let from: UnsafePointer<E>
+    let mean, scale, shift: E.Lanes
+
+    @inline(__always)
+    func write(
+        _ columns: Int, _ weight: UnsafePointer<E>, _ bias: UnsafePointer<E>, _ weighted: Bool, _ biased: Bool
+    ) {
+        var i = 0
+        while i &+ E.Lanes.width <= columns {
+            vector(i, weight, bias, weighted, biased, true, 0)
+            i &+= E.Lanes.width
+        }
+        if i < columns { vector(i, weight, bias, weighted, biased, false, columns &- i) }
     }
 
     @inline(__always)
-    private func write(_ to: UnsafeMutablePointer<E>, _ from: UnsafePointer<E>, _ mean: E, _ scale: E, _ shift: E) {
+    private func vector(
+        _ i: Int, _ weight: UnsafePointer<E>, _ bias: UnsafePointer<E>, _ weighted: Bool, _ biased: Bool,
+        _ whole: Bool, _ rest: Int
+    ) {
         typealias V = E.Lanes
-        let mean = V(repeating: mean)
-        let scale = V(repeating: scale)
-        let shift = V(repeating: shift)
-        var i = 0
-        while i < columns {
-            let rest = columns &- i
-            let whole = rest >= V.width
-            var value = V.fma(V.take(from + i, whole, rest) - mean, scale, shift)
-            if let weight {
-                let w = V.take(weight + i, whole, rest)
-                value = value * w
-            }
-            if let bias { value = value + V.take(bias + i, whole, rest) }
-            value.put(to + i, whole, rest)
-            i &+= V.width
+        var value = V.fma(V.take(from + i, whole, rest) - mean, scale, shift)
+        if weighted && biased {
+            value = V.fma(value, V.take(weight + i, whole, rest), V.take(bias + i, whole, rest))
+        } else if weighted {
+            value = value * V.take(weight + i, whole, rest)
+        } else if biased {
+            value = value + V.take(bias + i, whole, rest)
         }
+        value.put(to + i, whole, rest)
     }
 }
 
@@ -216,11 +243,40 @@ private struct RowsBackward<E: Real>: ParallelTask {
     }
 
     @inline(__always) private func one(_ row: Int, _ sums: UnsafeMutablePointer<E>?) {
-        typealias V = E.Lanes
         let g = self.g + row &* columns
         let x = self.x + row &* columns
-        let middle = mean?[row] ?? 0
-        let factor = scale[row]
+        let gradient = RowGradient(
+            dx: (dx ?? UnsafeMutablePointer(mutating: x)) + (dx == nil ? 0 : row &* columns), g: g, x: x,
+            middle: mean?[row] ?? 0, factor: scale[row], centered: mean != nil, columns: columns, padded: padded,
+            wanted: dx != nil)
+        // The usual cases get loops of their own, without questions in them.
+        let none = UnsafeMutablePointer(mutating: x)
+        if let weight {
+            if let sums {
+                gradient.row(UnsafePointer(weight), sums, true, true)
+            } else {
+                gradient.row(UnsafePointer(weight), none, true, false)
+            }
+        } else if let sums {
+            gradient.row(x, sums, false, true)
+        } else {
+            gradient.row(x, none, false, false)
+        }
+    }
+}
+
+/// The gradients of one row.
+private struct RowGradient<E: Real> {
+    let dx: UnsafeMutablePointer<E>
+    let g, x: UnsafePointer<E>
+    let middle, factor: E
+    let centered: Bool
+    let columns, padded: Int
+    let wanted: Bool
+
+    @inline(__always)
+    func row(_ weight: UnsafePointer<E>, _ sums: UnsafeMutablePointer<E>, _ weighted: Bool, _ summed: Bool) {
+        typealias V = E.Lanes
         let mean = V(repeating: middle)
         let scale = V(repeating: factor)
         var total = 0.0
@@ -230,41 +286,61 @@ private struct RowsBackward<E: Real>: ParallelTask {
             let end = Swift.min(columns, offset &+ momentBlock)
             var a = V.zero
             var b = V.zero
+            var a2 = V.zero
+            var b2 = V.zero
             var i = offset
-            while i < end {
-                let rest = columns &- i
-                let whole = rest >= V.width
-                let gradient = V.take(g + i, whole, rest)
-                let value = whole ? V.load(x + i) : V.load(x + i, count: rest, fill: middle)
-                let normal = (value - mean) * scale
-                if let sums {
-                    V.fma(gradient, normal, V.load(sums + i)).store(sums + i)
-                    (V.load(sums + padded + i) + gradient).store(sums + padded + i)
-                }
-                var weighted = gradient
-                if let weight { weighted = gradient * V.take(weight + i, whole, rest) }
-                a = a + weighted
-                b = V.fma(weighted, normal, b)
+            while i &+ 2 &* V.width <= end {
+                gather(i, weight, sums, weighted, summed, true, 0, mean, scale, &a, &b)
+                gather(i &+ V.width, weight, sums, weighted, summed, true, 0, mean, scale, &a2, &b2)
+                i &+= 2 &* V.width
+            }
+            if i &+ V.width <= end {
+                gather(i, weight, sums, weighted, summed, true, 0, mean, scale, &a, &b)
                 i &+= V.width
             }
-            total += a.sum().double
-            product += b.sum().double
+            if i < end { gather(i, weight, sums, weighted, summed, false, end &- i, mean, scale, &a, &b) }
+            total += (a + a2).sum().double
+            product += (b + b2).sum().double
             offset &+= momentBlock
         }
-        guard let dx else { return }
+        if !wanted { return }
         let n = Double(columns)
-        let shift = V(repeating: self.mean == nil ? 0 : E(-total / n * factor.double))
+        let shift = V(repeating: centered ? E(-total / n * factor.double) : 0)
         let slope = V(repeating: E(-product / n * factor.double))
-        let to = dx + row &* columns
         var i = 0
-        while i < columns {
-            let rest = columns &- i
-            let whole = rest >= V.width
-            var weighted = V.take(g + i, whole, rest)
-            if let weight { weighted = weighted * V.take(weight + i, whole, rest) }
-            let normal = (V.take(x + i, whole, rest) - mean) * scale
-            V.fma(weighted, scale, V.fma(normal, slope, shift)).put(to + i, whole, rest)
+        while i &+ V.width <= columns {
+            spread(i, weight, weighted, true, 0, mean, scale, slope, shift)
             i &+= V.width
         }
+        if i < columns { spread(i, weight, weighted, false, columns &- i, mean, scale, slope, shift) }
+    }
+
+    @inline(__always)
+    private func gather(
+        _ i: Int, _ weight: UnsafePointer<E>, _ sums: UnsafeMutablePointer<E>, _ weighted: Bool, _ summed: Bool,
+        _ whole: Bool, _ rest: Int, _ mean: E.Lanes, _ scale: E.Lanes, _ a: inout E.Lanes, _ b: inout E.Lanes
+    ) {
+        typealias V = E.Lanes
+        var gradient = V.take(g + i, whole, rest)
+        let normal = ((whole ? V.load(x + i) : V.load(x + i, count: rest, fill: middle)) - mean) * scale
+        if summed {
+            V.fma(gradient, normal, V.load(sums + i)).store(sums + i)
+            (V.load(sums + padded + i) + gradient).store(sums + padded + i)
+        }
+        if weighted { gradient = gradient * V.take(weight + i, whole, rest) }
+        a = a + gradient
+        b = V.fma(gradient, normal, b)
+    }
+
+    @inline(__always)
+    private func spread(
+        _ i: Int, _ weight: UnsafePointer<E>, _ weighted: Bool, _ whole: Bool, _ rest: Int, _ mean: E.Lanes,
+        _ scale: E.Lanes, _ slope: E.Lanes, _ shift: E.Lanes
+    ) {
+        typealias V = E.Lanes
+        var gradient = V.take(g + i, whole, rest)
+        if weighted { gradient = gradient * V.take(weight + i, whole, rest) }
+        let normal = (V.take(x + i, whole, rest) - mean) * scale
+        V.fma(gradient, scale, V.fma(normal, slope, shift)).put(dx + i, whole, rest)
     }
 }
