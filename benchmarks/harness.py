@@ -1,8 +1,7 @@
 """Measures things side by side: A, B, A, B, … in one run, so that both see the same machine.
 
 A peer that lives in another environment runs in a worker of its own: SPINETAIL_PEER_PYTHON=/path/to/python names the
-interpreter, and the two talk in lines of JSON. What a peer's program defines is a `run()` that does the work once, and, if
-its result is to be compared, a `result()`.
+interpreter, and the two talk in lines of JSON. A peer's program defines a `run()` that does the work once.
 """
 
 from __future__ import annotations

@@ -74,8 +74,9 @@ class Call:
     def __init__(self, chance: random.Random, fences: list[Fence]) -> None:
         self.chance = chance
         self.free = chance.sample(fences, len(fences))
-        self.extents = chance.sample(EXTENTS, chance.choice([1, 1, 2, 3]))
         self.rank = chance.choice([1, 1, 2, 2, 3, 4, 4, 5])
+        small = [extent for extent in EXTENTS if extent ** max(1, self.rank - 1) < 1500]  # or one call takes minutes
+        self.extents = chance.sample(small, chance.choice([1, 1, 2, 3]))
         self.shape = tuple(chance.choice(self.extents) for _ in range(self.rank))
         self.dtype = chance.choice(USUAL)
         self.wild = chance.random() < 0.3  # a call in which much is wrong
@@ -92,7 +93,7 @@ class Call:
             start = self.chance.randrange(self.rank + 1)
             return self.shape[start : self.chance.randint(start, self.rank)]
         rank = self.chance.randrange(6) if self.wild else self.rank
-        return tuple(self.chance.choice(self.extents if self.chance.random() < 0.9 else EXTENTS) for _ in range(rank))
+        return tuple(self.chance.choice(self.extents) for _ in range(rank))
 
     def array(self) -> np.ndarray:
         dtype = np.dtype(self.dtype_of_array())
