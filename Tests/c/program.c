@@ -76,12 +76,51 @@ static void test_matmul(int rows, int depth, int columns) {
     free(a), free(b), free(c);
 }
 
+static void test_convolution(void) {
+    enum { N = 2, C = 4, H = 11, W = 9, F = 6, K = 3, GROUPS = 2, STRIDE = 2, OH = 6, OW = 5 };
+    static float x[N][C][H][W], w[F][C / GROUPS][K][K], bias[F], y[N][F][OH][OW];
+    unsigned state = 2;
+    for (size_t i = 0; i < sizeof x / 4; i++) (&x[0][0][0][0])[i] = noise(&state);
+    for (size_t i = 0; i < sizeof w / 4; i++) (&w[0][0][0][0])[i] = noise(&state);
+    for (int f = 0; f < F; f++) bias[f] = noise(&state);
+    const spinetail_convolution parameters = {
+        .stride = {1, STRIDE, STRIDE},
+        .padding_before = {0, 1, 1},
+        .padding_after = {0, 1, 1},
+        .dilation = {1, 1, 1},
+        .groups = GROUPS,
+    };
+    array a, b, c, d;
+    int right = spinetail_convolution_forward(
+                    wrap(&a, &y[0][0][0][0], 4, SHAPE(N, F, OH, OW)), wrap(&b, &x[0][0][0][0], 4, SHAPE(N, C, H, W)),
+                    wrap(&c, &w[0][0][0][0], 4, SHAPE(F, C / GROUPS, K, K)), wrap(&d, bias, 1, SHAPE(F)), &parameters,
+                    SPINETAIL_IDENTITY)
+        == SPINETAIL_OK;
+    for (int n = 0; n < N; n++)
+        for (int f = 0; f < F; f++)
+            for (int i = 0; i < OH; i++)
+                for (int j = 0; j < OW; j++) {
+                    double sum = bias[f];
+                    for (int q = 0; q < C / GROUPS; q++)
+                        for (int k = 0; k < K; k++)
+                            for (int l = 0; l < K; l++) {
+                                int row = i * STRIDE + k - 1, column = j * STRIDE + l - 1;
+                                if (row < 0 || row >= H || column < 0 || column >= W) continue;
+                                int channel = f / (F / GROUPS) * (C / GROUPS) + q;
+                                sum += (double)x[n][channel][row][column] * w[f][q][k][l];
+                            }
+                    right &= fabs(y[n][f][i][j] - sum) < 1e-5;
+                }
+    check("convolution, 2 groups, stride 2", right);
+}
+
 int main(void) {
     printf("%d threads, %d float32 lanes\n", spinetail_get_num_threads(), spinetail_vector_width());
     test_activation();
     test_matmul(1, 1, 1);
     test_matmul(37, 53, 29);
     test_matmul(200, 300, 170);
+    test_convolution();
     spinetail_set_num_threads(1);
     check("one thread", spinetail_get_num_threads() == 1);
     return failures != 0;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import spinetail
 from spinetail import _native
 
@@ -32,6 +34,14 @@ def test_version_is_one():
         assert version("spinetail") == spinetail.__version__
     except PackageNotFoundError:
         pass
+
+
+def test_every_public_name_is_there():
+    """Each name that dir() promises can be had, and what is not there is said with the nearest thing."""
+    for name in dir(spinetail):
+        assert getattr(spinetail, name) is not None or name == "newaxis", name
+    with pytest.raises(AttributeError, match="no 'tensr'; the nearest thing is 'tensor'"):
+        _ = spinetail.tensr
 
 
 def test_the_best_level_is_chosen():
