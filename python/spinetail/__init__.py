@@ -41,14 +41,13 @@ newaxis = None
 
 #: Submodules that are imported on first use, and names that come from them.
 _MODULES = frozenset(
-    "accelerator amp backends cli compress cuda data evaluate functional io linalg models mps nn ops optim parallel "
-    "search utils xpu".split()
+    "accelerator amp backends cli compress cuda data evaluate functional io linalg models mps nn ops optim "
+    "utils xpu".split()
 )
 _NAMES = {
     "compile": "compiling",
     "compiler": "compiling",
     "load": "io",
-    "load_into": "io",
     "save": "io",
     "autocast": "amp",
     **dict.fromkeys("cholesky det logdet matrix_power matrix_rank qr slogdet svd".split(), "linalg"),

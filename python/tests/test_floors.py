@@ -47,7 +47,7 @@ FLOORS = {
     "__main__": 7,
     "__init__": 8,
 }
-#: Rooms of one floor that never import each other. Two of them are other names for what their neighbours hold.
+#: Rooms of one floor that never import each other. `utils` is other names for what they hold.
 APART = {"data", "io", "nn", "optim"}
 
 
