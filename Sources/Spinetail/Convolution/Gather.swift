@@ -217,10 +217,13 @@ func pickRow<E: Real>(_ from: UnsafePointer<E>, _ to: UnsafeMutablePointer<E>, _
     let width = E.Lanes.width
     var i = 0
     if step == 2 {
-        // The second vector ends one element beyond the last one picked, hence `<`: element 2(i + width) is inside.
-        while i &+ width < count {
-            E.Lanes.evens(.load(from + 2 &* i), .load(from + (2 &* i &+ width))).store(to + i)
+        while i &+ width <= count {
+            E.Lanes.loadSecond(from + 2 &* i).store(to + i)
             i &+= width
+        }
+        if masks(E.self) && i < count {
+            E.Lanes.loadSecond(from + 2 &* i, count: count &- i).store(to + i, count: count &- i)
+            return
         }
     }
     while i < count {

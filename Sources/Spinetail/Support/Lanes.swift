@@ -59,8 +59,11 @@ protocol Lanes: VectorMath {
     var high: DoubleLanes { get }
     /// The opposite of `low` and `high`.
     static func narrow(_ low: DoubleLanes, _ high: DoubleLanes) -> Self
-    /// Lanes 0, 2, 4, … of a, then of b.
-    static func evens(_ a: Self, _ b: Self) -> Self
+    /// Every second element from p on, nothing read beyond the last of them; with `count` only so many, zeros after.
+    static func loadSecond(_ p: UnsafePointer<Scalar>) -> Self
+    static func loadSecond(_ p: UnsafePointer<Scalar>, count: Int) -> Self
+    /// p[i] = lane i, a whole number, + base + i · step.
+    func storeIndices(_ p: UnsafeMutablePointer<Int32>, base: Int, step: Int)
 
     func sum() -> Scalar
     func largest() -> Scalar
@@ -122,7 +125,13 @@ extension FloatLanes: Lanes {
     @inline(__always) static func narrow(_ low: DoubleLanes, _ high: DoubleLanes) -> Self {
         spinetail_narrow_f32(low, high)
     }
-    @inline(__always) static func evens(_ a: Self, _ b: Self) -> Self { spinetail_evens_f32(a, b) }
+    @inline(__always) static func loadSecond(_ p: UnsafePointer<Float>) -> Self { spinetail_load_second_f32(p) }
+    @inline(__always) static func loadSecond(_ p: UnsafePointer<Float>, count: Int) -> Self {
+        spinetail_load_second_part_f32(p, Int64(truncatingIfNeeded: count))
+    }
+    @inline(__always) func storeIndices(_ p: UnsafeMutablePointer<Int32>, base: Int, step: Int) {
+        spinetail_store_indices_f32(p, self, Int32(truncatingIfNeeded: base), Int32(truncatingIfNeeded: step))
+    }
     @inline(__always) func sum() -> Float { spinetail_sum_f32(self) }
     @inline(__always) func largest() -> Float { spinetail_largest_f32(self) }
     @inline(__always) func smallest() -> Float { spinetail_smallest_f32(self) }
@@ -174,7 +183,13 @@ extension DoubleLanes: Lanes {
     @inline(__always) var low: DoubleLanes { self }
     @inline(__always) var high: DoubleLanes { DoubleLanes(repeating: 0) }
     @inline(__always) static func narrow(_ low: DoubleLanes, _ high: DoubleLanes) -> Self { low }
-    @inline(__always) static func evens(_ a: Self, _ b: Self) -> Self { spinetail_evens_f64(a, b) }
+    @inline(__always) static func loadSecond(_ p: UnsafePointer<Double>) -> Self { spinetail_load_second_f64(p) }
+    @inline(__always) static func loadSecond(_ p: UnsafePointer<Double>, count: Int) -> Self {
+        spinetail_load_second_part_f64(p, Int64(truncatingIfNeeded: count))
+    }
+    @inline(__always) func storeIndices(_ p: UnsafeMutablePointer<Int32>, base: Int, step: Int) {
+        spinetail_store_indices_f64(p, self, Int32(truncatingIfNeeded: base), Int32(truncatingIfNeeded: step))
+    }
     @inline(__always) func sum() -> Double { spinetail_sum_f64(self) }
     @inline(__always) func largest() -> Double { spinetail_largest_f64(self) }
     @inline(__always) func smallest() -> Double { spinetail_smallest_f64(self) }

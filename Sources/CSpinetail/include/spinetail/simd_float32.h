@@ -135,15 +135,44 @@ SPINETAIL_INLINE void spinetail_store_part_f32(float *p, spinetail_f32 a, int64_
 #endif
 }
 
-/// Lanes 0, 2, 4, … of a, then of b.
-SPINETAIL_INLINE spinetail_f32 spinetail_evens_f32(spinetail_f32 a, spinetail_f32 b) {
+/// Every second element from p on; the last one read is the last one taken.
+SPINETAIL_INLINE spinetail_f32 spinetail_load_second_f32(const float *p) {
+    spinetail_f32 a = spinetail_load_f32(p), b = spinetail_load_f32(p + SPINETAIL_VECTOR_BYTES / 4 - 1);
 #if SPINETAIL_VECTOR_BYTES == 64
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
 #elif SPINETAIL_VECTOR_BYTES == 32
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 9, 11, 13, 15);
 #else
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+    return __builtin_shufflevector(a, b, 0, 2, 5, 7);
 #endif
+}
+
+/// The first `count` (0 < count <= width) of them, zeros in the other lanes.
+SPINETAIL_INLINE spinetail_f32 spinetail_load_second_part_f32(const float *p, int64_t count) {
+#if defined(__AVX512F__)
+    uint32_t mask = (1u << (2 * count - 1)) - 1u;
+    spinetail_f32 a = (spinetail_f32)_mm512_maskz_loadu_ps((__mmask16)mask, p);
+    spinetail_f32 b = (spinetail_f32)_mm512_maskz_loadu_ps((__mmask16)(mask >> 16), p + 16);
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#else
+    spinetail_f32 a = 0;
+    for (int64_t i = 0; i < count; i++) a[i] = p[2 * i];
+    return a;
+#endif
+}
+
+/// p[i] = a[i], which is a whole number, + base + i · step.
+SPINETAIL_INLINE void spinetail_store_indices_f32(int32_t *p, spinetail_f32 a, int32_t base, int32_t step) {
+    typedef int32_t indices __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 4)));
+#if SPINETAIL_VECTOR_BYTES == 64
+    const indices ramp = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif SPINETAIL_VECTOR_BYTES == 32
+    const indices ramp = {0, 1, 2, 3, 4, 5, 6, 7};
+#else
+    const indices ramp = {0, 1, 2, 3};
+#endif
+    indices whole = __builtin_convertvector(a, indices) + ramp * step + base;
+    memcpy(p, &whole, sizeof whole);
 }
 
 SPINETAIL_INLINE float spinetail_sum_f32(spinetail_f32 a) {

@@ -135,15 +135,44 @@ SPINETAIL_INLINE void spinetail_store_part_f64(double *p, spinetail_f64 a, int64
 #endif
 }
 
-/// Lanes 0, 2, 4, … of a, then of b.
-SPINETAIL_INLINE spinetail_f64 spinetail_evens_f64(spinetail_f64 a, spinetail_f64 b) {
+/// Every second element from p on; the last one read is the last one taken.
+SPINETAIL_INLINE spinetail_f64 spinetail_load_second_f64(const double *p) {
+    spinetail_f64 a = spinetail_load_f64(p), b = spinetail_load_f64(p + SPINETAIL_VECTOR_BYTES / 8 - 1);
 #if SPINETAIL_VECTOR_BYTES == 64
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 9, 11, 13, 15);
 #elif SPINETAIL_VECTOR_BYTES == 32
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+    return __builtin_shufflevector(a, b, 0, 2, 5, 7);
 #else
-    return __builtin_shufflevector(a, b, 0, 2);
+    return __builtin_shufflevector(a, b, 0, 3);
 #endif
+}
+
+/// The first `count` (0 < count <= width) of them, zeros in the other lanes.
+SPINETAIL_INLINE spinetail_f64 spinetail_load_second_part_f64(const double *p, int64_t count) {
+#if defined(__AVX512F__)
+    uint32_t mask = (1u << (2 * count - 1)) - 1u;
+    spinetail_f64 a = (spinetail_f64)_mm512_maskz_loadu_pd((__mmask8)mask, p);
+    spinetail_f64 b = (spinetail_f64)_mm512_maskz_loadu_pd((__mmask8)(mask >> 8), p + 8);
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+#else
+    spinetail_f64 a = 0;
+    for (int64_t i = 0; i < count; i++) a[i] = p[2 * i];
+    return a;
+#endif
+}
+
+/// p[i] = a[i], which is a whole number, + base + i · step.
+SPINETAIL_INLINE void spinetail_store_indices_f64(int32_t *p, spinetail_f64 a, int32_t base, int32_t step) {
+    typedef int32_t indices __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 8)));
+#if SPINETAIL_VECTOR_BYTES == 64
+    const indices ramp = {0, 1, 2, 3, 4, 5, 6, 7};
+#elif SPINETAIL_VECTOR_BYTES == 32
+    const indices ramp = {0, 1, 2, 3};
+#else
+    const indices ramp = {0, 1};
+#endif
+    indices whole = __builtin_convertvector(a, indices) + ramp * step + base;
+    memcpy(p, &whole, sizeof whole);
 }
 
 SPINETAIL_INLINE double spinetail_sum_f64(spinetail_f64 a) {

@@ -19,5 +19,6 @@
 #include "spinetail/optimizer.h"
 #include "spinetail/pruning.h"
 #include "spinetail/random.h"
+#include "spinetail/pooling.h"
 
 #endif

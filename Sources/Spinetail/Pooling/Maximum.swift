@@ -1,0 +1,269 @@
+import CSpinetail
+
+@c @implementation
+public func spinetail_max_pool_forward(
+    _ output: Descriptor, _ indices: Descriptor?, _ input: Descriptor, _ parameters: UnsafePointer<spinetail_pooling>
+) -> spinetail_status {
+    var shape = PoolingShape()
+    let status = shape.read(output: output, 1, input: input, 3, parameters, 4)
+    if status != Status.ok { return status }
+    if let indices {
+        if indices.dtype != Int32(SPINETAIL_INT32) { return Status.dtype(2) }
+        if !indices.hasShape(of: output) { return Status.shape(2) }
+        if !indices.isContiguous { return Status.layout(2) }
+        if shape.input.count >= 1 << 31 { return Status.shape(3) }
+    }
+    if output.holds(Float.self) { return forward(Float.self, shape, output, indices, input) }
+    if output.holds(Double.self) { return forward(Double.self, shape, output, indices, input) }
+    return Status.dtype(1)
+}
+
+private func forward<E: Real>(
+    _ type: E.Type, _ shape: PoolingShape, _ output: Descriptor, _ indices: Descriptor?, _ input: Descriptor
+) -> Int32 {
+    guard let y = output.pointer(E.self), let x = input.pointer(E.self) else { return Status.ok }
+    let places = indices.flatMap { $0.pointer(Int32.self) }
+    let rows = shape.planes &* shape.output.d &* shape.output.h
+    let perRow = shape.output.w &* shape.windowWork
+    let rowsPerTask = Swift.max(1, divide(1 << 17, by: perRow))
+    return parallel(
+        pieces(rows, rowsPerTask), cost: rows &* perRow / 4,
+        MaximumRows<E>(
+            shape: shape, output: y, indices: places, input: UnsafePointer(x), rows: rows, rowsPerTask: rowsPerTask))
+}
+
+/// Rows of the output. Windows that lie inside the input are taken as vectors along the width.
+private struct MaximumRows<E: Real>: ParallelTask {
+    let shape: PoolingShape
+    let output: UnsafeMutablePointer<E>
+    let indices: UnsafeMutablePointer<Int32>?
+    let input: UnsafePointer<E>
+    let rows: Int
+    let rowsPerTask: Int
+
+    func run(_ index: Int, worker: Int) {
+        var row = index &* rowsPerTask
+        let end = Swift.min(rows, row &+ rowsPerTask)
+        var h = remainder(row, by: shape.output.h)
+        var rest = divide(row, by: shape.output.h)
+        var d = remainder(rest, by: shape.output.d)
+        rest = divide(rest, by: shape.output.d)
+        var plane = input + rest &* shape.input.count
+        while row < end {
+            run(plane, d: d, h: h, output + row &* shape.output.w, indices.map { $0 + row &* shape.output.w })
+            row &+= 1
+            h &+= 1
+            if h == shape.output.h {
+                h = 0
+                d &+= 1
+                if d == shape.output.d {
+                    d = 0
+                    plane += shape.input.count
+                }
+            }
+        }
+    }
+
+    @inline(__always)
+    private func run(
+        _ plane: UnsafePointer<E>, d: Int, h: Int, _ out: UnsafeMutablePointer<E>, _ places: UnsafeMutablePointer<Int32>?
+    ) {
+        let ds = shape.d.inside(d)
+        let hs = shape.h.inside(h)
+        let d0 = shape.d.start(d)
+        let h0 = shape.h.start(h)
+        var whole = shape.w.whole
+        let span = ((ds.to &- ds.from) &* shape.d.dilation &* shape.input.h &+ shape.h.kernel &* shape.h.dilation) &* shape.input.w
+        // Places within a window are counted in the element type, exactly up to 2²⁴.
+        if ds.from == ds.to || hs.from == hs.to || shape.w.stride > 2 || span >= 1 << 24 { whole = (0, 0) }
+        var w = 0
+        while w < whole.from {
+            one(plane, d0, h0, w, ds, hs, out, places)
+            w &+= 1
+        }
+        while w < whole.to {
+            let count = Swift.min(E.Lanes.width, whole.to &- w)
+            if places == nil && count == E.Lanes.width {
+                several(plane, d0, h0, w, ds, hs, out, nil, count: E.Lanes.width)
+            } else {
+                several(plane, d0, h0, w, ds, hs, out, places, count: count)
+            }
+            w &+= count
+        }
+        while w < shape.output.w {
+            one(plane, d0, h0, w, ds, hs, out, places)
+            w &+= 1
+        }
+    }
+
+    /// `count` neighbouring windows, all inside along the width.
+    @inline(__always)
+    private func several(
+        _ plane: UnsafePointer<E>, _ d0: Int, _ h0: Int, _ w: Int, _ ds: (from: Int, to: Int),
+        _ hs: (from: Int, to: Int), _ out: UnsafeMutablePointer<E>, _ places: UnsafeMutablePointer<Int32>?, count: Int
+    ) {
+        let w0 = shape.w.start(w)
+        let first =
+            ((d0 &+ ds.from &* shape.d.dilation) &* shape.input.h &+ h0 &+ hs.from &* shape.h.dilation) &* shape.input.w
+            &+ w0
+        var best = take(plane + first, count)
+        var place = E.Lanes.zero
+        var kd = ds.from
+        while kd < ds.to {
+            var kh = hs.from
+            while kh < hs.to {
+                let line =
+                    ((d0 &+ kd &* shape.d.dilation) &* shape.input.h &+ h0 &+ kh &* shape.h.dilation) &* shape.input.w
+                    &+ w0
+                var kw = 0
+                while kw < shape.w.kernel {
+                    let at = line &+ kw &* shape.w.dilation
+                    let value = take(plane + at, count)
+                    let larger = E.Lanes.less(best, value)
+                    let number = E.Lanes.equal(value, value)
+                    best = E.Lanes.select(number, E.Lanes.select(larger, value, best), value)
+                    if places != nil {
+                        let here = E.Lanes(repeating: E(at &- first))
+                        place = E.Lanes.select(number, E.Lanes.select(larger, here, place), here)
+                    }
+                    kw &+= 1
+                }
+                kh &+= 1
+            }
+            kd &+= 1
+        }
+        if count == E.Lanes.width {
+            best.store(out + w)
+            if let places { place.storeIndices(places + w, base: first, step: shape.w.stride) }
+            return
+        }
+        best.store(out + w, count: count)
+        if let places {
+            var buffer = InlineArray<16, Int32>(repeating: 0)
+            withUnsafeMutablePointer(to: &buffer) { buffer in
+                let p = UnsafeMutableRawPointer(buffer).assumingMemoryBound(to: Int32.self)
+                place.storeIndices(p, base: first, step: shape.w.stride)
+                var i = 0
+                while i < count {
+                    places[w &+ i] = p[i]
+                    i &+= 1
+                }
+            }
+        }
+    }
+
+    @inline(__always) private func take(_ p: UnsafePointer<E>, _ count: Int) -> E.Lanes {
+        if shape.w.stride == 1 {
+            return count == E.Lanes.width ? E.Lanes.load(p) : E.Lanes.load(p, count: count, fill: 0)
+        }
+        return count == E.Lanes.width ? E.Lanes.loadSecond(p) : E.Lanes.loadSecond(p, count: count)
+    }
+
+    /// One window, wherever it lies.
+    private func one(
+        _ plane: UnsafePointer<E>, _ d0: Int, _ h0: Int, _ w: Int, _ ds: (from: Int, to: Int),
+        _ hs: (from: Int, to: Int), _ out: UnsafeMutablePointer<E>, _ places: UnsafeMutablePointer<Int32>?
+    ) {
+        let ws = shape.w.inside(w)
+        let w0 = shape.w.start(w)
+        var best = 0 - E.infinity
+        var place = -1
+        var kd = ds.from
+        while kd < ds.to {
+            var kh = hs.from
+            while kh < hs.to {
+                let line =
+                    ((d0 &+ kd &* shape.d.dilation) &* shape.input.h &+ h0 &+ kh &* shape.h.dilation) &* shape.input.w
+                    &+ w0
+                var kw = ws.from
+                while kw < ws.to {
+                    let at = line &+ kw &* shape.w.dilation
+                    let value = plane[at]
+                    if place < 0 || value > best || value.isNaN {
+                        best = value
+                        place = at
+                    }
+                    kw &+= 1
+                }
+                kh &+= 1
+            }
+            kd &+= 1
+        }
+        out[w] = best
+        if let places { places[w] = Int32(truncatingIfNeeded: place) }
+    }
+}
+
+@c @implementation
+public func spinetail_max_pool_backward(
+    _ dinput: Descriptor, _ doutput: Descriptor, _ indices: Descriptor
+) -> spinetail_status {
+    var shape = PoolingShape()
+    let status = shape.readPlanes(output: doutput, 2, input: dinput, 1)
+    if status != Status.ok { return status }
+    if indices.dtype != Int32(SPINETAIL_INT32) { return Status.dtype(3) }
+    if !indices.hasShape(of: doutput) { return Status.shape(3) }
+    if !indices.isContiguous { return Status.layout(3) }
+    if dinput.holds(Float.self) { return backward(Float.self, shape, dinput, doutput, indices) }
+    if dinput.holds(Double.self) { return backward(Double.self, shape, dinput, doutput, indices) }
+    return Status.dtype(1)
+}
+
+private func backward<E: Real>(
+    _ type: E.Type, _ shape: PoolingShape, _ dinput: Descriptor, _ doutput: Descriptor, _ indices: Descriptor
+) -> Int32 {
+    guard let dx = dinput.pointer(E.self) else {
+        return doutput.count == 0 ? Status.ok : Status.index(3)
+    }
+    guard let dy = doutput.pointer(E.self), let places = indices.pointer(Int32.self) else {
+        fill(dx, dinput.count, 0)
+        return Status.ok
+    }
+    let inside = shape.input.count
+    let outside = shape.output.count
+    let planesPerTask = Swift.max(1, divide(1 << 15, by: inside &+ outside))
+    var wrong: Int64 = 0
+    let status = withUnsafeMutablePointer(to: &wrong) { wrong in
+        parallel(
+            pieces(shape.planes, planesPerTask), cost: shape.planes &* (inside / 8 &+ outside),
+            SpreadMaximum<E>(
+                dinput: dx, doutput: UnsafePointer(dy), indices: UnsafePointer(places), planes: shape.planes,
+                planesPerTask: planesPerTask, inside: inside, outside: outside, wrong: wrong))
+    }
+    return status == Status.ok && wrong != 0 ? Status.index(3) : status
+}
+
+private struct SpreadMaximum<E: Real>: ParallelTask {
+    let dinput: UnsafeMutablePointer<E>
+    let doutput: UnsafePointer<E>
+    let indices: UnsafePointer<Int32>
+    let planes: Int
+    let planesPerTask: Int
+    let inside: Int
+    let outside: Int
+    let wrong: UnsafeMutablePointer<Int64>
+
+    func run(_ index: Int, worker: Int) {
+        var plane = index &* planesPerTask
+        let end = Swift.min(planes, plane &+ planesPerTask)
+        while plane < end {
+            let dx = dinput + plane &* inside
+            let dy = doutput + plane &* outside
+            let places = indices + plane &* outside
+            fill(dx, inside, 0)
+            var beyond = false
+            var i = 0
+            while i < outside {
+                let place = Int(truncatingIfNeeded: places[i])
+                if place >= 0 && place < inside {
+                    dx[place] = dx[place] + dy[i]
+                } else if place != -1 {
+                    beyond = true
+                }
+                i &+= 1
+            }
+            if beyond { spinetail_atomic_store(wrong, 1) }
+            plane &+= 1
+        }
+    }
+}
