@@ -10,6 +10,13 @@ struct PoolingAxis {
     var dilation: Int
     var adaptive: Bool
 
+    /// Whether the output's extent is what the input's gives, in floor or in ceil mode.
+    var fits: Bool {
+        let room = input &+ 2 &* padding &- dilation &* (kernel &- 1) &- 1
+        if room < 0 { return output == 1 && room > 0 &- stride }
+        return output == divide(room, by: stride) &+ 1 || output == pieces(room, stride) &+ 1
+    }
+
     /// Where window `index` starts, which may be before the input.
     @inline(__always) func start(_ index: Int) -> Int {
         adaptive ? divide(index &* input, by: output) : index &* stride &- padding
@@ -80,6 +87,7 @@ struct PoolingShape {
         w = PoolingAxis(
             input: input.w, output: output.w, kernel: kernel.w, stride: stride.w, padding: padding.w,
             dilation: dilation.w, adaptive: adaptive)
+        if !adaptive && input.count != 0 && output.count != 0 && !(d.fits && h.fits && w.fits) { return Status.shape(o) }
         countPadding = p.pointee.count_include_pad != 0
         divisor = Int(truncatingIfNeeded: p.pointee.divisor)
         return Status.ok
