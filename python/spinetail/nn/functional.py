@@ -14,3 +14,5 @@ from ..functional.likelihood import *
 from ..functional.loss import *
 from ..functional.margin import *
 from ..functional.normalization import *
+from ..functional.padding import *
+from ..functional.pooling import *
