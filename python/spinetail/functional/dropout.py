@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from .random import key
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
-Value = Tensor | np.ndarray
+Value = Any  # a Tensor or an ndarray; the result is of the same kind
 
 # What dropped elements become before scaling, in alpha dropout: -λα of SELU.
 SATURATION = -1.7580993408473766
@@ -121,13 +123,13 @@ def _drop(
     if not tensor:
         return y
 
-    def backward(grad: np.ndarray) -> tuple:
+    def backward(grad: np.ndarray) -> tuple[Any, ...]:
         return (ops.dropout(grad, p, seed, offset, scale),)
 
     return _result(name, input, y, backward, inplace)
 
 
-def _result(name: str, input: Tensor, y: np.ndarray, backward, inplace: bool) -> Tensor:
+def _result(name: str, input: Tensor, y: np.ndarray, backward: Callable[..., Any], inplace: bool) -> Tensor:
     recorded = input._requires_grad and enabled()
     if not inplace:
         return record(y, (input,), backward, name=name) if recorded else wrap(y)
@@ -146,7 +148,7 @@ def _drop_channels(name: str, input: Value, p: float, training: bool, inplace: b
 
 
 def _drop_features(
-    name: str, input: Value, p: float, training: bool, inplace: bool, features: tuple[int, ...], values: tuple
+    name: str, input: Value, p: float, training: bool, inplace: bool, features: tuple[int, ...], values: tuple[Any, ...]
 ) -> Value:
     """One draw for each element of the leading axes `features`; `values` are (scale, shift, dropped)."""
     _probability(name, p)

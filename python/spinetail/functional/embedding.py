@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..autograd.tape import bump, enabled, record, wrap
@@ -11,7 +13,7 @@ from .door import lift
 
 __all__ = ["embedding"]
 
-Value = Tensor | np.ndarray
+Value = Any  # a Tensor or an ndarray; the result is of the same kind
 
 
 def embedding(
@@ -46,7 +48,7 @@ def embedding(
     bare = not isinstance(input, Tensor) and not isinstance(weight, Tensor)
     indices = input._array if isinstance(input, Tensor) else input
     table = weight if bare else lift(weight)
-    array = table if bare else table._array
+    array: Any = table if bare else table._array
     if padding_idx is not None:
         rows = array.shape[0]
         if not -rows <= padding_idx < rows:
@@ -63,7 +65,7 @@ def embedding(
         return wrap(output)
     rows = array.shape[0]
 
-    def backward(grad: np.ndarray) -> tuple:
+    def backward(grad: np.ndarray) -> tuple[Any, ...]:
         return (ops.embedding_backward(grad, indices, rows, padding_idx, scale_grad_by_freq),)
 
     return record(output, (table,), backward, (input,) if isinstance(input, Tensor) else (), "embedding")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +14,12 @@ from .door import lift
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
 
-Value = Tensor | np.ndarray
+Value = Any  # a Tensor or an ndarray; the result is of the same kind
 
 
 def layer_norm(
     input: Value,
-    normalized_shape: Sequence[int],
+    normalized_shape: int | Sequence[int],
     weight: Value | None = None,
     bias: Value | None = None,
     eps: float = 1e-5,
@@ -46,16 +47,16 @@ def layer_norm(
     needs = _needs(x, w, b)
     if needs is None:
         return wrap(output)
-    shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
+    shape = ops.row_shape(normalized_shape)
 
-    def backward(grad: np.ndarray) -> tuple:
+    def backward(grad: np.ndarray) -> tuple[Any, ...]:
         return ops.layer_norm_backward(grad, x._array, shape, mean, scale, wa, needs)
 
     return record(output, (x, w, b), backward, _saved(x, w), "layer_norm")
 
 
 def rms_norm(
-    input: Value, normalized_shape: Sequence[int], weight: Value | None = None, eps: float | None = None
+    input: Value, normalized_shape: int | Sequence[int], weight: Value | None = None, eps: float | None = None
 ) -> Value:
     r"""Divide by the root mean square of the last axes: y = x/√(mean(x²) + eps) · weight.
 
@@ -78,9 +79,9 @@ def rms_norm(
     needs = _needs(x, w, None)
     if needs is None:
         return wrap(output)
-    shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
+    shape = ops.row_shape(normalized_shape)
 
-    def backward(grad: np.ndarray) -> tuple:
+    def backward(grad: np.ndarray) -> tuple[Any, ...]:
         return ops.layer_norm_backward(grad, x._array, shape, None, scale, wa, needs)[:2]
 
     return record(output, (x, w), backward, _saved(x, w), "rms_norm")
@@ -133,7 +134,7 @@ def batch_norm(
     if needs is None:
         return wrap(output)
 
-    def backward(grad: np.ndarray) -> tuple:
+    def backward(grad: np.ndarray) -> tuple[Any, ...]:
         return ops.batch_norm_backward(grad, x._array, mean, scale, wa, training, needs)
 
     return record(output, (x, w, b), backward, _saved(x, w), "batch_norm")
@@ -169,7 +170,7 @@ def group_norm(
     if needs is None:
         return wrap(output)
 
-    def backward(grad: np.ndarray) -> tuple:
+    def backward(grad: np.ndarray) -> tuple[Any, ...]:
         return ops.group_norm_backward(grad, x._array, mean, scale, wa, needs)
 
     return record(output, (x, w, b), backward, _saved(x, w), "group_norm")
@@ -226,11 +227,11 @@ def _bare(*values: Value | None) -> bool:
     return not any(isinstance(value, Tensor) for value in values)
 
 
-def _lifted(*values: Value | None) -> list:
+def _lifted(*values: Value | None) -> list[Any]:
     return [None if value is None else lift(value) for value in values]
 
 
-def _array(value: Value | None) -> np.ndarray | None:
+def _array(value: Value | None) -> Any:
     return value._array if isinstance(value, Tensor) else value
 
 
@@ -246,5 +247,5 @@ def _needs(*tensors: Tensor | None) -> tuple[bool, bool, bool] | None:
     return (x, w, b) if (x or w or b) and enabled() else None
 
 
-def _saved(x: Tensor, weight: Tensor | None) -> tuple:
+def _saved(x: Tensor, weight: Tensor | None) -> tuple[Any, ...]:
     return (x,) if weight is None else (x, weight)

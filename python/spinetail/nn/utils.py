@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ __all__ = [
     "vector_to_parameters",
 ]
 
-Parameters = Tensor | np.ndarray | Iterable
+Parameters = Tensor | np.ndarray | Iterable[Any]
 
 
 def get_total_norm(
@@ -75,7 +76,7 @@ def clip_grad_norm_(
 
 
 def clip_grads_with_norm_(
-    parameters: Parameters, max_norm: float, total_norm: Tensor | float, foreach: bool | None = None
+    parameters: Parameters, max_norm: float, total_norm: Any, foreach: bool | None = None
 ) -> None:
     """Scale the gradients of all parameters by min(1, max_norm/(total_norm + 1e-6)).
 
@@ -108,7 +109,7 @@ def clip_grad_value_(parameters: Parameters, clip_value: float, foreach: bool | 
     _changed(gradients)
 
 
-def parameters_to_vector(parameters: Iterable) -> Tensor:
+def parameters_to_vector(parameters: Iterable[Any]) -> Tensor:
     """All parameters flattened into one vector, in order.
 
     >>> import spinetail as st
@@ -118,7 +119,7 @@ def parameters_to_vector(parameters: Iterable) -> Tensor:
     return cat([parameter.reshape(-1) for parameter in parameters])
 
 
-def vector_to_parameters(vec: Tensor, parameters: Iterable) -> None:
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Any]) -> None:
     """Copy consecutive pieces of the vector into the parameters; the opposite of `parameters_to_vector`.
 
     Raises: TypeError where `vec` is no Tensor; ValueError where its length is not that of all parameters.
@@ -143,7 +144,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable) -> None:
         bump(parameter)
 
 
-def _gradients(parameters: Parameters) -> list:
+def _gradients(parameters: Parameters) -> list[Any]:
     """The gradients that there are, tensors or arrays."""
     if isinstance(parameters, (Tensor, np.ndarray)):
         parameters = [parameters]
@@ -157,7 +158,7 @@ def _arrays(tensors: Parameters) -> list[np.ndarray]:
     return [tensor._array if isinstance(tensor, Tensor) else tensor for tensor in tensors]
 
 
-def _changed(gradients: list) -> None:
+def _changed(gradients: list[Any]) -> None:
     for gradient in gradients:
         if isinstance(gradient, Tensor):
             bump(gradient)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ FLOATS = "fd"
 
 
 def layer_norm(
-    input: Array, normalized_shape: Sequence[int], weight: Array | None, bias: Array | None, eps: float = 1e-5
+    input: Array, normalized_shape: int | Sequence[int], weight: Array | None, bias: Array | None, eps: float = 1e-5
 ) -> tuple[Array, Array, Array]:
     """(x - mean)·scale·weight + bias over the last axes; returns it with mean and scale, one per row."""
     x, shape = _rows("layer_norm", input, normalized_shape)
@@ -38,7 +39,7 @@ def layer_norm(
 def layer_norm_backward(
     grad_output: Array,
     input: Array,
-    normalized_shape: Sequence[int],
+    normalized_shape: int | Sequence[int],
     mean: Array | None,
     scale: Array,
     weight: Array | None,
@@ -55,7 +56,7 @@ def layer_norm_backward(
 
 
 def rms_norm(
-    input: Array, normalized_shape: Sequence[int], weight: Array | None, eps: float | None = None
+    input: Array, normalized_shape: int | Sequence[int], weight: Array | None, eps: float | None = None
 ) -> tuple[Array, Array]:
     """x·scale·weight with scale = 1/√(mean of x² + eps); returns it with scale, one per row."""
     x, shape = _rows("rms_norm", input, normalized_shape)
@@ -109,7 +110,7 @@ def batch_norm(
     if x.size:
         kernels.normalization_batch_forward(output, mean, scale, m, v, x, w, b, momentum, eps)
         for given, worked in ((running_mean, m), (running_var, v)):
-            if given is not worked:
+            if given is not None and given is not worked:
                 given[...] = worked
     return output, mean, scale
 
@@ -162,6 +163,13 @@ def group_norm_backward(
     return dx, dw, db
 
 
+def row_shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    """The last axes as a tuple; one axis may be given by its length."""
+    if isinstance(normalized_shape, Sequence):
+        return tuple(normalized_shape)
+    return (int(normalized_shape),)
+
+
 def _plain(array: Array) -> Array:
     """The array itself where it is C-contiguous, else a copy."""
     return array if array.flags.c_contiguous else np.array(array, order="C")
@@ -175,8 +183,8 @@ def _input(name: str, array: Array) -> Array:
     return _plain(array)
 
 
-def _rows(name: str, array: Array, normalized_shape: Sequence[int]) -> tuple[Array, tuple[int, ...]]:
-    shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
+def _rows(name: str, array: Array, normalized_shape: int | Sequence[int]) -> tuple[Array, tuple[int, ...]]:
+    shape = row_shape(normalized_shape)
     x = _input(name, array)
     if not shape or x.shape[x.ndim - min(len(shape), x.ndim) :] != shape:
         raise ValueError(f"[{name}] normalized_shape={list(shape)} is not the end of the input's shape {list(x.shape)}")
@@ -213,7 +221,7 @@ def _gradient(name: str, array: Array, x: Array) -> Array:
     return _plain(array)
 
 
-def _outputs(x: Array, shape: tuple[int, ...], needs: Needs) -> tuple:
+def _outputs(x: Array, shape: tuple[int, ...], needs: Needs) -> tuple[Any, ...]:
     dx = np.empty(x.shape, x.dtype) if needs[0] else None
     dw = np.zeros(shape, x.dtype) if needs[1] else None
     db = np.zeros(shape, x.dtype) if needs[2] else None

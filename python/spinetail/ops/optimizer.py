@@ -8,6 +8,7 @@ not C-contiguous is worked on in a copy and written back. Nothing is changed whe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -151,11 +152,12 @@ def clamp(gradients: list[np.ndarray], low: float, high: float) -> None:
     _run("clamp", kernels.optimizer_clamp, (gradients,), (), (low, high))
 
 
-def _run(name: str, kernel: Callable[..., None], lists: tuple, states: tuple, numbers: tuple) -> None:
+def _run(
+    name: str, kernel: Callable[..., None], lists: tuple[Any, ...], states: tuple[Any, ...], numbers: tuple[Any, ...]
+) -> None:
     """Call the kernel; where it refuses an argument, say which array is wrong, or go through contiguous copies."""
     if len(lists) > 1:  # gradients are only read
-        *written, gradients = lists
-        lists = (*written, tuple(gradients))
+        lists = (*lists[:-1], tuple(lists[-1]))
     for arrays in lists[:-1] or lists:
         if type(arrays) is not list:
             raise TypeError(f"[{name}] expected lists of arrays, got {type(arrays).__name__}")
@@ -165,8 +167,8 @@ def _run(name: str, kernel: Callable[..., None], lists: tuple, states: tuple, nu
         written = lists[:-1] or lists
         _check(name, lists, states)
         copies = [[_plain(a) for a in arrays] for arrays in written]
-        gradients = [tuple([_plain(g) for g in lists[-1]])] if len(lists) > 1 else []
-        kernel(*copies, *gradients, *numbers)
+        read = [tuple([_plain(g) for g in lists[-1]])] if len(lists) > 1 else []
+        kernel(*copies, *read, *numbers)
         for arrays, worked in zip(written, copies, strict=True):
             for array, copy in zip(arrays, worked, strict=True):
                 if copy is not array:
@@ -186,7 +188,7 @@ def _inputs(name: str, arrays: Arrays) -> None:
             raise TypeError(f"[{name}] array {i}: expected dtype float32 or float64, got {array.dtype}")
 
 
-def _check(name: str, lists: tuple, states: tuple) -> None:
+def _check(name: str, lists: tuple[Any, ...], states: tuple[Any, ...]) -> None:
     """Raise for the first array that no copy can make right."""
     parameters = lists[0]
     _inputs(name, parameters)

@@ -36,7 +36,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        params: Iterable,
+        params: Iterable[Any],
         lr: float = 1e-2,
         lr_decay: float = 0,
         weight_decay: float = 0,
@@ -77,7 +77,14 @@ class Adagrad(Optimizer):
             return np.full(array.shape, group["initial_accumulator_value"], array.dtype)
         return super()._initial(group, name, array)
 
-    def _update(self, group: dict, arrays: list, states: dict[str, list], gradients: Sequence, fresh: bool) -> None:
+    def _update(
+        self,
+        group: dict[str, Any],
+        arrays: list[Any],
+        states: dict[str, list[Any]],
+        gradients: Sequence[Any],
+        fresh: bool,
+    ) -> None:
         ops.adagrad(
             arrays,
             states["sum"],

@@ -35,7 +35,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        params: Iterable,
+        params: Iterable[Any],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -69,7 +69,14 @@ class Adam(Optimizer):
         names = ("step", "exp_avg", "exp_avg_sq")
         return (*names, "max_exp_avg_sq") if group["amsgrad"] else names
 
-    def _update(self, group: dict, arrays: list, states: dict[str, list], gradients: Sequence, fresh: bool) -> None:
+    def _update(
+        self,
+        group: dict[str, Any],
+        arrays: list[Any],
+        states: dict[str, list[Any]],
+        gradients: Sequence[Any],
+        fresh: bool,
+    ) -> None:
         beta1, beta2 = group["betas"]
         ops.adam(
             arrays,
@@ -107,7 +114,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable,
+        params: Iterable[Any],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

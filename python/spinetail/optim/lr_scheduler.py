@@ -108,9 +108,11 @@ class LRScheduler:
 class _FunctionScheduler(LRScheduler):
     """A schedule from functions of the epoch: one for all groups, or one for each."""
 
-    def __init__(self, optimizer: Optimizer, lr_lambda: Callable | Sequence[Callable], last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, lr_lambda: Callable[..., Any] | Sequence[Callable[..., Any]], last_epoch: int = -1
+    ) -> None:
         count = len(optimizer.param_groups) if isinstance(optimizer, Optimizer) else 0
-        self.lr_lambdas = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) else [lr_lambda] * count
+        self.lr_lambdas: list[Any] = list(lr_lambda) if isinstance(lr_lambda, (list, tuple)) else [lr_lambda] * count
         if count and len(self.lr_lambdas) != count:
             raise ValueError(f"Expected {count} lr_lambdas, but got {len(self.lr_lambdas)}")
         super().__init__(optimizer, last_epoch)

@@ -19,8 +19,8 @@ from .state import State
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "required"]
 
 required = object()
-global_pre_hooks: dict[int, Callable] = {}
-global_post_hooks: dict[int, Callable] = {}
+global_pre_hooks: dict[int, Callable[..., Any]] = {}
+global_post_hooks: dict[int, Callable[..., Any]] = {}
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -35,7 +35,7 @@ class Optimizer:
     not a leaf, a read-only array, a parameter in two groups.
     """
 
-    def __init__(self, params: Iterable, defaults: dict[str, Any]) -> None:
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, (Tensor, np.ndarray)):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors, arrays or dicts, "
@@ -43,8 +43,8 @@ class Optimizer:
             )
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
-        self._pre_hooks: dict[int, Callable] = {}
-        self._post_hooks: dict[int, Callable] = {}
+        self._pre_hooks: dict[int, Callable[..., Any]] = {}
+        self._post_hooks: dict[int, Callable[..., Any]] = {}
         self._opt_called = False  # whether step() has been called, which the schedulers warn about
         self._plans: dict[int, _Plan] = {}  # by group number
         self._state = State(self._plans.clear)
@@ -66,7 +66,14 @@ class Optimizer:
         """What the state `name` of a parameter begins with."""
         return np.zeros((), np.float32) if name == "step" else np.zeros(array.shape, array.dtype)
 
-    def _update(self, group: dict, arrays: list, states: dict[str, list], gradients: Sequence, fresh: bool) -> None:
+    def _update(
+        self,
+        group: dict[str, Any],
+        arrays: list[Any],
+        states: dict[str, list[Any]],
+        gradients: Sequence[Any],
+        fresh: bool,
+    ) -> None:
         raise NotImplementedError
 
     # ---- groups
@@ -137,7 +144,7 @@ class Optimizer:
                     parameter.grad._array[...] = 0
                     bump(parameter.grad)
 
-    def step(self, closure: Callable[[], Any] | Sequence | None = None) -> Any:
+    def step(self, closure: Callable[[], Any] | Sequence[Any] | None = None) -> Any:
         """Update all parameters once.
 
         `closure` is a function that computes the loss again and returns it, or the gradients, one per parameter in the
@@ -167,7 +174,7 @@ class Optimizer:
                 hook(self, () if closure is None else (closure,), {})
         return loss
 
-    def _step_group(self, number: int, group: dict, given: Sequence | None) -> None:
+    def _step_group(self, number: int, group: dict[str, Any], given: Sequence[Any] | None) -> None:
         params = group["params"]
         plan = self._plans.get(number)
         if plan is not None and plan.ids == [*map(id, params)]:
@@ -187,7 +194,7 @@ class Optimizer:
                 self._plans.clear()
         self._step_any(number, group, given)
 
-    def _step_any(self, number: int, group: dict, given: Sequence | None) -> None:
+    def _step_any(self, number: int, group: dict[str, Any], given: Sequence[Any] | None) -> None:
         """A step of the parameters that have a gradient, whatever they are and whether or not they have state."""
         self._check_group(number, group, given)
         params = group["params"]
@@ -207,7 +214,7 @@ class Optimizer:
         if not any(gradient is None for gradient in gradients):
             self._plans[number] = _Plan(params, self._lists(group, params))
 
-    def _ensure_state(self, group: dict, parameter: Any) -> bool:
+    def _ensure_state(self, group: dict[str, Any], parameter: Any) -> bool:
         """Make what is missing of a parameter's state; whether there was none."""
         entry = self._state[parameter]
         fresh = not entry
@@ -217,25 +224,26 @@ class Optimizer:
                 entry[name] = wrap(array) if isinstance(parameter, Tensor) else array
         return fresh
 
-    def _lists(self, group: dict, params: list) -> dict[str, list]:
+    def _lists(self, group: dict[str, Any], params: list[Any]) -> dict[str, list[Any]]:
         entries = [self._state[parameter] for parameter in params]
         return {name: [array_of(entry[name]) for entry in entries] for name in self._names(group)}
 
     # ---- what can be wrong with gradients
 
-    def _split(self, given: Sequence) -> list[Sequence]:
+    def _split(self, given: Sequence[Any]) -> list[Sequence[Any]]:
         """The gradients of each group."""
         given = [given] if isinstance(given, (np.ndarray, Tensor)) else list(given)
         wanted = sum(len(group["params"]) for group in self.param_groups)
         if len(given) != wanted:
             raise ValueError(f"[{type(self).__name__}] got {len(given)} gradients for {wanted} parameters")
-        parts, start = [], 0
+        parts: list[Sequence[Any]] = []
+        start = 0
         for group in self.param_groups:
             parts.append(given[start : start + len(group["params"])])
             start += len(group["params"])
         return parts
 
-    def _check_group(self, number: int, group: dict, given: Sequence | None) -> None:
+    def _check_group(self, number: int, group: dict[str, Any], given: Sequence[Any] | None) -> None:
         for i, parameter in enumerate(group["params"]):
             gradient = parameter_gradient(parameter, i, given)
             if gradient is None:
@@ -255,11 +263,11 @@ class Optimizer:
 
     # ---- hooks
 
-    def register_step_pre_hook(self, hook: Callable) -> RemovableHandle:
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` before each step; it may return new (args, kwargs)."""
         return _register(self._pre_hooks, hook)
 
-    def register_step_post_hook(self, hook: Callable) -> RemovableHandle:
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` after each step."""
         return _register(self._post_hooks, hook)
 
@@ -356,24 +364,24 @@ class _Plan:
 
     __slots__ = ("bare", "ids", "params", "states")
 
-    def __init__(self, params: list, states: dict[str, list]) -> None:
+    def __init__(self, params: list[Any], states: dict[str, list[Any]]) -> None:
         self.params = [*params]  # keeps them alive, so that their ids stay theirs
         self.ids = [*map(id, params)]
         self.bare = all(isinstance(parameter, np.ndarray) for parameter in params)
         self.states = states
 
 
-def register_optimizer_step_pre_hook(hook: Callable) -> RemovableHandle:
+def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(optimizer, args, kwargs)` before each step of every optimizer."""
     return _register(global_pre_hooks, hook)
 
 
-def register_optimizer_step_post_hook(hook: Callable) -> RemovableHandle:
+def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(optimizer, args, kwargs)` after each step of every optimizer."""
     return _register(global_post_hooks, hook)
 
 
-def _register(hooks: dict[int, Callable], hook: Callable) -> RemovableHandle:
+def _register(hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> RemovableHandle:
     key = max(hooks, default=0) + 1
     hooks[key] = hook
     return RemovableHandle(hooks, key)
@@ -384,7 +392,7 @@ def array_of(value: Any) -> Any:
     return value._array if isinstance(value, Tensor) else value
 
 
-def parameter_gradient(parameter: Any, index: int, given: Sequence | None) -> Any:
+def parameter_gradient(parameter: Any, index: int, given: Sequence[Any] | None) -> Any:
     """The gradient that a step uses for a parameter: an array, or None."""
     if given is not None:
         return array_of(given[index])

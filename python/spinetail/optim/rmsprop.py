@@ -34,7 +34,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        params: Iterable,
+        params: Iterable[Any],
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
@@ -71,7 +71,14 @@ class RMSprop(Optimizer):
             names = (*names, "momentum_buffer")
         return (*names, "grad_avg") if group["centered"] else names
 
-    def _update(self, group: dict, arrays: list, states: dict[str, list], gradients: Sequence, fresh: bool) -> None:
+    def _update(
+        self,
+        group: dict[str, Any],
+        arrays: list[Any],
+        states: dict[str, list[Any]],
+        gradients: Sequence[Any],
+        fresh: bool,
+    ) -> None:
         ops.rmsprop(
             arrays,
             states["square_avg"],

@@ -34,7 +34,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: Iterable,
+        params: Iterable[Any],
         lr: float = 1e-3,
         momentum: float = 0,
         dampening: float = 0,
@@ -67,7 +67,14 @@ class SGD(Optimizer):
     def _names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] else ()
 
-    def _update(self, group: dict, arrays: list, states: dict[str, list], gradients: Sequence, fresh: bool) -> None:
+    def _update(
+        self,
+        group: dict[str, Any],
+        arrays: list[Any],
+        states: dict[str, list[Any]],
+        gradients: Sequence[Any],
+        fresh: bool,
+    ) -> None:
         ops.sgd(
             arrays,
             states["momentum_buffer"] if group["momentum"] else [],

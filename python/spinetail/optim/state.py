@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 
-class Entry(dict):
+class Entry(dict[str, Any]):
     """The state of one parameter. Putting another value under a name makes the optimizer look again."""
 
     changed: Callable[[], None] | None = None
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)
 
 
-def _watched(method: Callable) -> Callable:
-    def watched(self, *args, **kwargs):
+def _watched(method: Callable[..., Any]) -> Callable[..., Any]:
+    def watched(self: Entry, *args: Any, **kwargs: Any) -> Any:
         if self.changed is not None:
             self.changed()
         return method(self, *args, **kwargs)
@@ -31,7 +31,7 @@ for _name in ("__setitem__", "__delitem__", "__ior__", "update", "pop", "popitem
     setattr(Entry, _name, _watched(getattr(dict, _name)))
 
 
-class State(MutableMapping):
+class State(MutableMapping[Any, Any]):
     """Parameters (tensors or bare arrays, told apart by identity) and the state of each.
 
     Looking up a parameter that has no state yet gives an empty one, as in PyTorch.

@@ -25,7 +25,7 @@ CASES = {
 
 def arrays(case: str) -> tuple[np.ndarray, dict[str, np.ndarray | None], np.ndarray]:
     """The input, the parameters by name and the gradient of the output, in float64."""
-    name, shape, options, parameters = CASES[case]
+    _, shape, options, parameters = CASES[case]
     rng = np.random.default_rng(len(case) * 1000 + sum(shape))
     size = options.get("normalized_shape", (shape[1],) if len(shape) > 1 else ())
     values = {}
