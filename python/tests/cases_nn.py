@@ -50,6 +50,7 @@ POINTWISE = (3, 4)
 CASES: dict[str, tuple] = {
     "Identity": ((), {}, [X], (3, 4)),
     "Linear": ((4, 5), {}, [X], (3, 5)),
+    "Bilinear": ((4, 3, 2), {}, [X, unit(3, 3)], (3, 2)),
     "Flatten": ((), {}, [IMAGE], (2, 120)),
     "Unflatten": ((1, (2, 2)), {}, [X], (3, 2, 2)),
     "PReLU": ((), {}, [X], POINTWISE),

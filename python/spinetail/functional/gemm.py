@@ -8,7 +8,7 @@ from ..autograd.tape import enabled, like, ndarray, record, unbroadcast, wrap
 from ..autograd.tensor import Tensor
 from ..ops import gemm as ops
 
-__all__ = ["linear", "matmul"]
+__all__ = ["bilinear", "linear", "matmul"]
 
 
 def linear(input, weight, bias=None):
@@ -59,6 +59,30 @@ def linear(input, weight, bias=None):
         )
 
     return record(y, (input, weight, bias), backward, (input, weight), "linear", twice=True)
+
+
+def bilinear(input1, input2, weight, bias=None):
+    r"""A bilinear layer: y_k = x₁ᵀ · W_k · x₂ + b_k.
+
+    Shapes: input1 (*, i), input2 (*, j) with the same leading axes, weight (o, i, j), bias (o,), result (*, o).
+    dtypes: float32 or float64, all the same; sums are made in that dtype.
+
+    Raises: TypeError for mixed or other dtypes, ValueError for shapes that do not fit.
+
+    Source: torch.nn.functional.bilinear.
+
+    >>> import numpy as np, spinetail.functional.gemm as F
+    >>> F.bilinear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.ones((1, 2, 2)))
+    array([[21.]])
+    """
+    x, y, w = input1.shape, input2.shape, weight.shape
+    if len(w) != 3 or tuple(x[:-1]) != tuple(y[:-1]) or (x[-1], y[-1]) != tuple(w[1:]):
+        raise ValueError(f"[bilinear] shapes {list(x)} and {list(y)} do not fit the weight's {list(w)}")
+    count = int(np.prod(x[:-1], dtype=np.int64))
+    by_first = matmul(input1.reshape(count, w[1]), weight.swapaxes(0, 1).reshape(w[1], w[0] * w[2]))
+    products = matmul(by_first.reshape(count, w[0], w[2]), input2.reshape(count, w[2], 1))
+    result = products.reshape(*x[:-1], w[0])
+    return result if bias is None else result + bias
 
 
 def matmul(input, other):

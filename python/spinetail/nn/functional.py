@@ -9,6 +9,7 @@ from ..functional.convolution import *
 from ..functional.distance import *
 from ..functional.dropout import *
 from ..functional.embedding import *
+from ..functional.encoding import *
 from ..functional.gemm import *
 from ..functional.likelihood import *
 from ..functional.loss import *

@@ -8,6 +8,7 @@ import numpy as np
 CASES: dict[str, tuple] = {
     "linear": ("Linear", (5, 3), {}, [(4, 5)], {}),
     "linear without bias": ("Linear", (5, 3), {"bias": False}, [(2, 4, 5)], {}),
+    "bilinear": ("Bilinear", (5, 4, 3), {}, [(2, 3, 5), (2, 3, 4)], {}),
     "conv2d": ("Conv2d", (4, 6, 3), {"stride": 2, "padding": 1, "groups": 2}, [(2, 4, 7, 6)], {}),
     "conv2d same": ("Conv2d", (2, 3, (2, 4)), {"padding": "same", "dilation": 2}, [(1, 2, 6, 7)], {}),
     "conv2d reflect": ("Conv2d", (2, 3, 3), {"padding": (1, 2), "padding_mode": "reflect"}, [(1, 2, 5, 6)], {}),
