@@ -12,5 +12,6 @@ from .loss import *
 from .module import Module
 from .normalization import *
 from .parameter import Buffer, Parameter
+from .pooling import *
 from .shape import *
 from .transformer import *
