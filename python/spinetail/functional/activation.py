@@ -18,21 +18,27 @@ from .pointwise import exp, sigmoid, tanh
 
 __all__ = [
     "celu",
+    "celu_",
     "elu",
+    "elu_",
     "gelu",
     "glu",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hardtanh_",
     "leaky_relu",
+    "leaky_relu_",
     "log_softmax",
     "logsigmoid",
     "mish",
     "prelu",
     "relu",
     "relu6",
+    "relu_",
     "selu",
+    "selu_",
     "sigmoid",
     "silu",
     "softmax",
@@ -43,6 +49,7 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
+    "threshold_",
 ]
 
 
@@ -639,6 +646,22 @@ def glu(input, dim=-1):
     if not (input._requires_grad and enabled()):
         return wrap(y)
     return record(y, (input,), lambda grad: (ops.glu_backward(grad, x, dim),), (input,), "glu")
+
+
+def _in_place(function: Callable) -> Callable:
+    """The function under PyTorch's name for its in-place version."""
+
+    def run(input, *args, **options):
+        return function(input, *args, inplace=True, **options)
+
+    run.__name__ = run.__qualname__ = function.__name__ + "_"
+    run.__doc__ = f"In-place version of `{function.__name__}`: the result replaces the input's values."
+    run.__module__ = __name__
+    return run
+
+
+celu_, elu_, hardtanh_, leaky_relu_ = map(_in_place, (celu, elu, hardtanh, leaky_relu))
+relu_, selu_, threshold_ = map(_in_place, (relu, selu, threshold))
 
 
 def _softmax_method(self, dim, dtype=None):

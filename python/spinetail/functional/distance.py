@@ -10,7 +10,7 @@ from .indexing import where
 from .loss import floats, reduced, refuse_legacy, same_size, two_doors
 from .pointwise import clamp
 
-__all__ = ["cosine_similarity", "huber_loss", "l1_loss", "pairwise_distance", "smooth_l1_loss"]
+__all__ = ["cosine_similarity", "huber_loss", "l1_loss", "normalize", "pairwise_distance", "smooth_l1_loss"]
 
 
 @two_doors
@@ -156,3 +156,28 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     if p == float("inf"):
         return distance.amax(-1, keepdim=keepdim)
     return (distance**p).sum(-1, keepdim=keepdim) ** (1 / p)
+
+
+@two_doors
+def normalize(input, p=2.0, dim=1, eps=1e-12):
+    r"""Vectors of p-norm 1: x / max(‖x‖, eps) along an axis.
+
+    Shapes: any; the result has the input's. dtypes: floating point.
+
+    Raises: TypeError for other dtypes, IndexError for an axis that is not there.
+
+    Source: torch.nn.functional.normalize.
+
+    >>> import spinetail as st
+    >>> st.nn.functional.normalize(st.tensor([[3.0, 4.0]]))
+    tensor([[0.6000, 0.8000]])
+    """
+    floats("normalize", input=input)
+    if p == 2:
+        squares = (input * input).sum(dim, keepdim=True)
+        norm = where(squares > 0, squares, 1.0).sqrt() * (squares > 0)
+    elif p == float("inf"):
+        norm = input.abs().amax(dim, keepdim=True)
+    else:
+        norm = (input.abs() ** p).sum(dim, keepdim=True) ** (1 / p)
+    return input / clamp(norm, min=eps)

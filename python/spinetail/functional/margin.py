@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from .activation import softplus
+import numpy as np
+
+from ..autograd.tape import wrap
+from ..ops.loss import class_indices
+from .activation import logsigmoid, softplus
 from .arithmetic import minimum
 from .distance import cosine_similarity, pairwise_distance
 from .indexing import where
@@ -13,6 +17,8 @@ __all__ = [
     "cosine_embedding_loss",
     "hinge_embedding_loss",
     "margin_ranking_loss",
+    "multi_margin_loss",
+    "multilabel_soft_margin_loss",
     "soft_margin_loss",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
@@ -115,6 +121,70 @@ def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="m
     refuse_legacy("soft_margin_loss", size_average, reduce)
     floats("soft_margin_loss", input=input)
     return reduced("soft_margin_loss", softplus(-(target * input), threshold=float("inf")), reduction)
+
+
+@two_doors
+def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"):
+    r"""Σ_{c ≠ y} w[y] · max(0, margin - x[y] + x[c])^p / C for class indices y.
+
+    Shapes: input (N, C) or (C,), target (N,) or (), weight (C,). Result () or, for reduction "none", the target's
+    shape. dtypes: floating point; target int64 or uint8. p is 1 or 2.
+
+    Raises: IndexError for an index outside the classes, ValueError for another p and shapes that do not fit, TypeError
+    for other dtypes, RuntimeError for a target of another dtype.
+
+    Source: torch.nn.functional.multi_margin_loss.
+
+    >>> import spinetail as st
+    >>> st.nn.functional.multi_margin_loss(st.tensor([[0.5, 0.0]]), st.tensor([0]))
+    tensor(0.2500)
+    """
+    name = "multi_margin_loss"
+    refuse_legacy(name, size_average, reduce)
+    floats(name, input=input, weight=weight)
+    if p not in (1, 2):
+        raise ValueError(f"[{name}] p must be 1 or 2, got {p}")
+    if input.ndim not in (1, 2):
+        raise ValueError(f"[{name}] input must have shape (N, C) or (C,), got {tuple(input.shape)}")
+    rows = input if input.ndim == 2 else input.unsqueeze(0)
+    classes = rows.shape[1]
+    labels = class_indices(name, input._array, target._array, classes, ignore=-1).astype(np.int64)
+    if (labels < 0).any():
+        raise IndexError(f"[{name}] target -1 is out of bounds for {classes} classes")
+    picked = wrap(labels[:, None])
+    own = rows.gather(1, picked)
+    others = np.ones(rows.shape, rows._array.dtype)
+    np.put_along_axis(others, labels[:, None], 0, 1)
+    each = clamp(margin - own + rows, min=0) ** p * wrap(others)
+    if weight is not None:
+        if tuple(weight.shape) != (classes,):
+            raise ValueError(f"[{name}] weight must have shape ({classes},), got {tuple(weight.shape)}")
+        each = each * weight[wrap(labels)].unsqueeze(1)
+    loss = each.sum(1) / classes
+    return reduced(name, loss if input.ndim == 2 else loss[0], reduction)
+
+
+@two_doors
+def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
+    r"""-Σ_c w[c] · (t · log σ(x) + (1 - t) · log σ(-x)) / C, σ the sigmoid.
+
+    Shapes: input and target (*, C), weight broadcasts against them. Result () or, for reduction "none", (*,).
+    dtypes: floating point; target any.
+
+    Raises: TypeError for other dtypes, ValueError for shapes that do not broadcast.
+
+    Source: torch.nn.functional.multilabel_soft_margin_loss.
+
+    >>> import spinetail as st
+    >>> st.nn.functional.multilabel_soft_margin_loss(st.tensor([[0.0, 0.0]]), st.tensor([[1.0, 0.0]]))
+    tensor(0.6931)
+    """
+    name = "multilabel_soft_margin_loss"
+    refuse_legacy(name, size_average, reduce)
+    floats(name, input=input, weight=weight)
+    loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
+    loss = loss if weight is None else loss * weight
+    return reduced(name, loss.sum(-1) / input.shape[-1], reduction)
 
 
 @two_doors
