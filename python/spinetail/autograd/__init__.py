@@ -21,6 +21,7 @@ __all__ = [
     "Node",
     "RemovableHandle",
     "Tensor",
+    "Variable",
     "backward",
     "enable_grad",
     "grad",
@@ -40,6 +41,11 @@ __all__ = [
     "view",
     "wrap",
 ]
+
+
+def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
+    """The tensor itself, with `requires_grad` set: the older spelling of PyTorch scripts."""
+    return data.requires_grad_() if requires_grad else data
 
 
 def backward(

@@ -110,6 +110,21 @@ def test_constants_get_no_gradient_and_integers_cannot_ask_for_one():
         (x * 2).requires_grad = False
 
 
+def test_numpys_functions_take_tensors():
+    x = st.tensor([[1.0, 5.0], [3.0, 2.0]])
+    assert np.mean(x).item() == 2.75 and np.max(x).item() == 5 and np.sum(x, axis=0).tolist() == [4, 7]
+    assert (
+        np.argmax(x).item() == 1
+        and np.concatenate([x, x]).shape == (4, 2)
+        and np.stack([x[0], x[1]]).tolist() == x.tolist()
+    )
+
+
+def test_the_older_spelling_of_a_leaf():
+    x = st.autograd.Variable(st.ones(2), requires_grad=True)
+    assert x.requires_grad and x.is_leaf
+
+
 def test_leaves_and_grad_fn():
     x = leaf(1, 2)
     y = x * 2
