@@ -92,7 +92,7 @@ class Sequential(_Listed):
     list.
 
     >>> import spinetail as st
-    >>> net = st.nn.Sequential(st.nn.Linear(4, 3), st.nn.Identity(), st.nn.Linear(3, 2))
+    >>> net = st.nn.Sequential(st.nn.Linear(4, 3), st.nn.ReLU(), st.nn.Linear(3, 2))
     >>> net(st.ones(5, 4)).shape == (5, 2), len(net[:2])
     (True, 2)
     """

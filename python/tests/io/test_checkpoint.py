@@ -345,6 +345,7 @@ while True:
     i += 1
     big[:] = i
     st.save({"i": i, "x": st.from_numpy(big)}, path)
+    print(i, flush=True)
 """
 
 
@@ -355,8 +356,9 @@ def test_killed_writer_leaves_a_whole_file(tmp_path):
     st.save({"i": 0, "x": st.zeros(1 << 20)}, path)
     for _ in range(8):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
-        writer.stdout.readline()
-        time.sleep(generator.uniform(0.0, 0.06))
+        for _ in range(1 + generator.randrange(3)):  # "ready", then one line after each file
+            writer.stdout.readline()
+        time.sleep(generator.uniform(0.0, 0.04))
         writer.send_signal(signal.SIGKILL)
         writer.wait()
         writer.stdout.close()
