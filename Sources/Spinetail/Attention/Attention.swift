@@ -3,7 +3,7 @@ import CSpinetail
 @c @implementation
 public func spinetail_attention_forward(
     _ output: Descriptor, _ lse: Descriptor?, _ query: Descriptor, _ key: Descriptor, _ value: Descriptor,
-    _ mask: Descriptor?, _ scale: Double, _ causal: Int64
+    _ mask: Descriptor?, _ scale: Double, _ causal: Int64, _ dropout: Double, _ seed: Int64, _ offset: Int64
 ) -> spinetail_status {
     let status = checkAttention(query, key, value, mask, output: output, at: 1, first: 3)
     if status != Status.ok { return status }
@@ -12,11 +12,13 @@ public func spinetail_attention_forward(
         if !sameRows(lse, query.extent(0), query.extent(1), query.extent(2)) { return Status.shape(2) }
         if !lse.isContiguous { return Status.layout(2) }
     }
+    if !(dropout >= 0 && dropout <= 1) { return Status.parameter(9) }
+    let dropping = AttentionDropout(probability: dropout, seed: seed, offset: offset)
     if query.holds(Float.self) {
-        return forward(Float.self, output, lse, query, key, value, mask, scale, causal: causal != 0)
+        return forward(Float.self, output, lse, query, key, value, mask, scale, causal: causal != 0, dropout: dropping)
     }
     if query.holds(Double.self) {
-        return forward(Double.self, output, lse, query, key, value, mask, scale, causal: causal != 0)
+        return forward(Double.self, output, lse, query, key, value, mask, scale, causal: causal != 0, dropout: dropping)
     }
     return Status.dtype(3)
 }
@@ -30,12 +32,13 @@ private let taskNanoseconds = 10_000
 
 private func forward<E: Real>(
     _ type: E.Type, _ output: Descriptor, _ lse: Descriptor?, _ query: Descriptor, _ key: Descriptor,
-    _ value: Descriptor, _ mask: Descriptor?, _ scale: Double, causal: Bool
+    _ value: Descriptor, _ mask: Descriptor?, _ scale: Double, causal: Bool,
+    dropout: AttentionDropout
 ) -> Int32 {
     guard let anything = output.pointer(E.self) ?? lse?.pointer(E.self) else { return Status.ok }
-    let problem = AttentionProblem<E>(query, key, value, mask, scale: scale, causal: causal, anything: anything)
+    let problem = AttentionProblem<E>(query, key, value, mask, scale: scale, causal: causal, dropout: dropout, anything: anything)
     let result = HeadRows(output, E.self, fallback: anything)
-    if problem.queries <= AttentionDecode<E>.mostQueries { return decode(problem, result, lse?.pointer(E.self)) }
+    if problem.queries <= AttentionDecode<E>.mostQueries && !dropout.active { return decode(problem, result, lse?.pointer(E.self)) }
     let blocks = pieces(problem.queries, AttentionBlock<E>.queries)
     let units = problem.batches &* problem.heads &* blocks
     let cost = problem.blockNanoseconds
@@ -82,7 +85,7 @@ private func decode<E: Real>(
 public func spinetail_attention_backward(
     _ dquery: Descriptor, _ dkey: Descriptor, _ dvalue: Descriptor, _ dmask: Descriptor?, _ doutput: Descriptor,
     _ output: Descriptor, _ lse: Descriptor, _ query: Descriptor, _ key: Descriptor, _ value: Descriptor,
-    _ mask: Descriptor?, _ scale: Double, _ causal: Int64
+    _ mask: Descriptor?, _ scale: Double, _ causal: Int64, _ dropout: Double, _ seed: Int64, _ offset: Int64
 ) -> spinetail_status {
     let status = checkAttention(query, key, value, mask, output: output, at: 6, first: 8)
     if status != Status.ok { return status }
@@ -99,15 +102,17 @@ public func spinetail_attention_backward(
         if !sameRows(dmask, query.extent(0), query.extent(1), query.extent(2), key.extent(2)) { return Status.shape(4) }
         if !dmask.isContiguous { return Status.layout(4) }
     }
+    if !(dropout >= 0 && dropout <= 1) { return Status.parameter(14) }
+    let dropping = AttentionDropout(probability: dropout, seed: seed, offset: offset)
     if query.holds(Float.self) {
         return backward(
             Float.self, dquery, dkey, dvalue, dmask, doutput, output, lse, query, key, value, mask, scale,
-            causal: causal != 0)
+            causal: causal != 0, dropout: dropping)
     }
     if query.holds(Double.self) {
         return backward(
             Double.self, dquery, dkey, dvalue, dmask, doutput, output, lse, query, key, value, mask, scale,
-            causal: causal != 0)
+            causal: causal != 0, dropout: dropping)
     }
     return Status.dtype(8)
 }
@@ -118,11 +123,12 @@ private let leastTasks = 16
 private func backward<E: Real>(
     _ type: E.Type, _ dquery: Descriptor, _ dkey: Descriptor, _ dvalue: Descriptor, _ dmask: Descriptor?,
     _ doutput: Descriptor, _ output: Descriptor, _ lse: Descriptor, _ query: Descriptor, _ key: Descriptor,
-    _ value: Descriptor, _ mask: Descriptor?, _ scale: Double, causal: Bool
+    _ value: Descriptor, _ mask: Descriptor?, _ scale: Double, causal: Bool,
+    dropout: AttentionDropout
 ) -> Int32 {
     let some = dquery.pointer(E.self) ?? dkey.pointer(E.self) ?? dvalue.pointer(E.self)
     guard let anything = some else { return Status.ok }
-    let problem = AttentionProblem<E>(query, key, value, mask, scale: scale, causal: causal, anything: anything)
+    let problem = AttentionProblem<E>(query, key, value, mask, scale: scale, causal: causal, dropout: dropout, anything: anything)
     let heads = problem.batches &* key.extent(1)
     if heads == 0 { return Status.ok }
     let blocks = pieces(problem.keys, AttentionBlock<E>.keys)

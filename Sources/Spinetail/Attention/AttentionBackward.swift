@@ -87,9 +87,15 @@ struct AttentionBackward<E: Real>: ParallelTask {
                     batch: batch, head: head, query: query, queries: rows, key: key, keys: keys, stage: memory.stage,
                     into: memory.mask)
             }
+            if p.dropout.active {
+                p.dropout.fill(
+                    p, head: batch &* p.heads &+ head, query: query, queries: rows, key: key, keys: keys,
+                    words: memory.words, into: memory.kept)
+            }
             var vector = 0
             while vector < vectors {
-                memory.differentiate(vector: vector, query: query, keys: keys, masked: p.mask.kind != .none, clip: clip)
+                memory.differentiate(vector: vector, query: query, keys: keys, masked: p.mask.kind != .none, dropped: p.dropout.active,
+                    clip: clip)
                 vector &+= 1
             }
             AttentionProduct<E>.sums(

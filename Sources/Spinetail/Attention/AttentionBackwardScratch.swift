@@ -15,6 +15,9 @@ struct BackwardScratch<E: Real> {
     let dscores: UnsafeMutablePointer<E>
     let mask: UnsafeMutablePointer<E>
     let stage: UnsafeMutablePointer<E>
+    /// What the block's weights are multiplied by under dropout.
+    let kept: UnsafeMutablePointer<E>
+    let words: UnsafeMutablePointer<UInt32>
     let dqueries: UnsafeMutablePointer<E>
     let dkeys: UnsafeMutablePointer<E>
     let dvalues: UnsafeMutablePointer<E>
@@ -80,6 +83,9 @@ struct BackwardScratch<E: Real> {
         dscores = carve(&next, (blockKeys &+ AttentionBlock<E>.outputRows) &* lanes &+ 16)
         mask = carve(&next, masked ? blockKeys &* lanes : 0)
         stage = carve(&next, masked ? width &* AttentionBlock<E>.keys : 0)
+        kept = carve(&next, p.dropout.active ? blockKeys &* lanes : 0)
+        words = next.assumingMemoryBound(to: UInt32.self)
+        next += AttentionDropout.words &* 4
         dqueries = carve(&next, p.queries &* paddedWidth)
         dkeys = carve(&next, chunkKeys &* paddedWidth)
         dvalues = carve(&next, chunkKeys &* paddedValueWidth)
@@ -137,7 +143,7 @@ struct BackwardScratch<E: Real> {
 
     /// Scores of one vector of queries become weights, and the weights' gradients become those of the scores.
     @inline(never)
-    func differentiate(vector: Int, query: Int, keys: Int, masked: Bool, clip: CausalClip) {
+    func differentiate(vector: Int, query: Int, keys: Int, masked: Bool, dropped: Bool, clip: CausalClip) {
         let width = E.Lanes.width
         let stride = AttentionBlock<E>.queries
         let first = vector &* width
@@ -148,22 +154,31 @@ struct BackwardScratch<E: Real> {
         var weight = weights + first
         var dscore = dscores + first
         var bias = mask + first
+        var factor = kept + first
         var k = 0
         while k < seen {
             var s = E.Lanes.load(weight)
             if masked { s = s + E.Lanes.load(bias) }
-            var power = PowerOfTwo<E>.of(s - reference)
-            var d = power * (E.Lanes.load(dscore) - shift)
+            let power = PowerOfTwo<E>.of(s - reference)
+            var gradient = E.Lanes.load(dscore)
+            var used = power
+            if dropped {
+                let kept = E.Lanes.load(factor)
+                gradient = gradient * kept
+                used = used * kept
+            }
+            var d = power * (gradient - shift)
             if clip.active {
                 let hidden = E.Lanes.less(numbers, E.Lanes(repeating: E(k &- clip.start &- first)))
-                power = E.Lanes.select(hidden, .zero, power)
+                used = E.Lanes.select(hidden, .zero, used)
                 d = E.Lanes.select(hidden, .zero, d)
             }
-            power.store(weight)
+            used.store(weight)
             d.store(dscore)
             weight += stride
             dscore += stride
             bias += stride
+            factor += stride
             k &+= 1
         }
         // Tiles of keys that reach beyond what these queries see find zeros there.

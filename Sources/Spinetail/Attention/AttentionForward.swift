@@ -8,23 +8,27 @@ struct ForwardScratch<E: Real> {
     let values: UnsafeMutablePointer<E>
     let mask: UnsafeMutablePointer<E>
     let stage: UnsafeMutablePointer<E>
+    let kept: UnsafeMutablePointer<E>
+    let words: UnsafeMutablePointer<UInt32>
     let state: SoftmaxState<E>
 
-    static func sizes(_ p: AttentionProblem<E>) -> (queries: Int, scores: Int, sums: Int, values: Int, mask: Int, stage: Int) {
+    static func sizes(_ p: AttentionProblem<E>) -> (queries: Int, scores: Int, sums: Int, values: Int, mask: Int, stage: Int, kept: Int) {
         let lanes = AttentionBlock<E>.queries
         let keys = Swift.min(roundUp(p.keys, E.Lanes.width), AttentionBlock<E>.keys)
         let padded = roundUp(p.valueWidth, E.Lanes.width)
         let masked = p.mask.kind != .none
         return (
             p.width &* lanes, (keys &+ 1) &* lanes &+ 16, lanes &* padded, padded == p.valueWidth ? 0 : keys &* padded,
-            masked ? keys &* lanes : 0, masked ? E.Lanes.width &* AttentionBlock<E>.keys : 0
+            masked ? keys &* lanes : 0, masked ? E.Lanes.width &* AttentionBlock<E>.keys : 0,
+            p.dropout.active ? keys &* lanes : 0
         )
     }
 
     static func bytes(_ p: AttentionProblem<E>) -> Int {
         let s = sizes(p)
-        let elements = s.queries &+ s.scores &+ s.sums &+ s.values &+ s.mask &+ s.stage &+ SoftmaxState<E>.elements
-        return roundUp(elements &* MemoryLayout<E>.size &+ 7 &* 64, 4096) &+ 128
+        let elements = s.queries &+ s.scores &+ s.sums &+ s.values &+ s.mask &+ s.stage &+ s.kept &+ AttentionDropout.words
+            &+ SoftmaxState<E>.elements
+        return roundUp(elements &* MemoryLayout<E>.size &+ 9 &* 64, 4096) &+ 128
     }
 
     init(_ memory: UnsafeMutableRawPointer, _ p: AttentionProblem<E>) {
@@ -36,6 +40,9 @@ struct ForwardScratch<E: Real> {
         values = carve(&next, s.values)
         mask = carve(&next, s.mask)
         stage = carve(&next, s.stage)
+        kept = carve(&next, s.kept)
+        words = next.assumingMemoryBound(to: UInt32.self)
+        next += AttentionDropout.words &* 4
         state = SoftmaxState(carve(&next, SoftmaxState<E>.elements))
     }
 }
@@ -97,6 +104,12 @@ struct AttentionForward<E: Real>: ParallelTask {
                     vector: vector, scores: memory.scores,
                     keys: clip.keysSeen(keys, first: vector &* width, width: width))
                 vector &+= 1
+            }
+            if p.dropout.active {
+                p.dropout.fill(
+                    p, head: batch &* p.heads &+ head, query: query, queries: rows, key: key, keys: keys,
+                    words: memory.words, into: memory.kept)
+                AttentionDropout.multiply(memory.scores, by: memory.kept, vectors: vectors, keys: keys)
             }
             let values = PaddedRows(
                 p.value.rows(batch, keyHead) + key &* p.value.row, row: p.value.row, count: keys, width: p.valueWidth,

@@ -55,12 +55,13 @@ struct AttentionProblem<E: Real> {
     var key: HeadRows<E>
     var value: HeadRows<E>
     var mask = AttentionMask()
+    var dropout: AttentionDropout
     var scale: Double
     var causal: Bool
 
     init(
         _ query: Descriptor, _ key: Descriptor, _ value: Descriptor, _ mask: Descriptor?, scale: Double, causal: Bool,
-        anything: UnsafeMutablePointer<E>
+        dropout: AttentionDropout, anything: UnsafeMutablePointer<E>
     ) {
         batches = query.extent(0)
         heads = query.extent(1)
@@ -73,6 +74,7 @@ struct AttentionProblem<E: Real> {
         self.key = HeadRows(key, E.self, fallback: anything)
         self.value = HeadRows(value, E.self, fallback: anything)
         if let mask { self.mask = AttentionMask(mask) }
+        self.dropout = dropout
         self.scale = scale
         self.causal = causal
     }

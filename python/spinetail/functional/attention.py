@@ -8,6 +8,7 @@ from ..autograd.tape import enabled, record, wrap
 from ..autograd.tensor import Tensor
 from ..ops import attention as ops
 from .door import operand
+from .random import default_generator
 
 __all__ = ["scaled_dot_product_attention"]
 
@@ -50,22 +51,21 @@ def scaled_dot_product_attention(
     array([[1.],
            [2.]])
     """
-    if dropout_p:
-        raise NotImplementedError(f"[{_NAME}] dropout_p={dropout_p}: attention without dropout only")
+    dropout = ops.Dropout(dropout_p, *default_generator.key()) if dropout_p else None
     operands = (query, key, value, attn_mask)
     if not any(isinstance(a, Tensor) for a in operands):
-        return ops.scaled_dot_product_attention(query, key, value, attn_mask, is_causal, scale, enable_gqa)
+        return ops.scaled_dot_product_attention(query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout)
     q, k, v = (a if isinstance(a, Tensor) else operand(_NAME, a) for a in operands[:3])
     mask = attn_mask if attn_mask is None or isinstance(attn_mask, Tensor) else operand(_NAME, attn_mask)
     arrays = (q._array, k._array, v._array, None if mask is None else mask._array)
     mask_gradient = mask is not None and mask._requires_grad
     if not enabled() or not (q._requires_grad or k._requires_grad or v._requires_grad or mask_gradient):
-        return wrap(ops.scaled_dot_product_attention(*arrays, is_causal, scale, enable_gqa))
-    out, saved = ops.scaled_dot_product_attention_forward(*arrays, is_causal, scale, enable_gqa)
+        return wrap(ops.scaled_dot_product_attention(*arrays, is_causal, scale, enable_gqa, dropout))
+    out, saved = ops.scaled_dot_product_attention_forward(*arrays, is_causal, scale, enable_gqa, dropout)
 
     def backward(grad):
         return ops.scaled_dot_product_attention_backward(
-            grad, saved, *arrays, is_causal, scale, enable_gqa, mask_gradient
+            grad, saved, *arrays, is_causal, scale, enable_gqa, dropout, mask_gradient
         )
 
     inputs = (q, k, v, mask)

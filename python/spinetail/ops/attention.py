@@ -19,6 +19,14 @@ class Saved(NamedTuple):
     lse: np.ndarray
 
 
+class Dropout(NamedTuple):
+    """The probability with which a weight becomes 0, and what (with the weight's place) decides which ones do."""
+
+    probability: float
+    seed: int
+    offset: int
+
+
 def scaled_dot_product_attention(
     query: np.ndarray,
     key: np.ndarray,
@@ -27,9 +35,10 @@ def scaled_dot_product_attention(
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
+    dropout: Dropout | None = None,
 ) -> np.ndarray:
-    """softmax(scale · query keyᵀ + mask) value."""
-    return _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, False)[0]
+    """softmax(scale · query keyᵀ + mask) value; with `dropout` some weights are 0, and the others larger."""
+    return _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout, False)[0]
 
 
 def scaled_dot_product_attention_forward(
@@ -40,9 +49,10 @@ def scaled_dot_product_attention_forward(
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
+    dropout: Dropout | None = None,
 ) -> tuple[np.ndarray, Saved]:
     """The same, and what `scaled_dot_product_attention_backward` needs."""
-    return _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, True)
+    return _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout, True)
 
 
 def scaled_dot_product_attention_backward(
@@ -55,6 +65,7 @@ def scaled_dot_product_attention_backward(
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
+    dropout: Dropout | None = None,
     mask_gradient: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Gradients to query, key, value and, with `mask_gradient`, to an additive mask, each in its operand's shape."""
@@ -62,7 +73,7 @@ def scaled_dot_product_attention_backward(
     if dtype.char not in "fd":
         grads = scaled_dot_product_attention_backward(
             _wide(grad_output), saved, *map(_wide, (query, key, value, attn_mask)), is_causal, scale, enable_gqa,
-            mask_gradient,
+            dropout, mask_gradient,
         )  # fmt: skip
         return tuple(g if g is None else g.astype(dtype) for g in grads)
     (q, k, v, mask), query_lead, key_lead = _aligned(query, key, value, attn_mask, enable_gqa)
@@ -70,8 +81,9 @@ def scaled_dot_product_attention_backward(
     dq, dk, dv = _like(q, q.shape[3]), _like(k, k.shape[3]), _like(v, v.shape[3])
     dmask = np.zeros((*q.shape[:3], k.shape[2]), dtype.type) if mask_gradient else None
     kernels.attention_backward(
-        dq, dk, dv, dmask, doutput, saved.output, saved.lse, q, k, v, mask, _scale(scale, query), bool(is_causal)
-    )
+        dq, dk, dv, dmask, doutput, saved.output, saved.lse, q, k, v, mask, _scale(scale, query), bool(is_causal),
+        *_words(dropout),
+    )  # fmt: skip
     if dmask is not None:
         dmask = _unbroadcast(dmask, query_lead, attn_mask.shape)
     return (
@@ -82,18 +94,18 @@ def scaled_dot_product_attention_backward(
     )
 
 
-def _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, save):
+def _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout, save):
     if attn_mask is not None and is_causal:
         raise RuntimeError(f"[{_NAME}] attn_mask and is_causal=True exclude each other: put the triangle into the mask")
     if not isinstance(query, np.ndarray) or query.dtype.char not in "fd":
         _explain(query, key, value, attn_mask, enable_gqa)
-        out, saved = _forward(*map(_wide, (query, key, value, attn_mask)), is_causal, scale, enable_gqa, save)
+        out, saved = _forward(*map(_wide, (query, key, value, attn_mask)), is_causal, scale, enable_gqa, dropout, save)
         return out.astype(query.dtype), saved
     try:
         (q, k, v, mask), lead, _ = _aligned(query, key, value, attn_mask, enable_gqa)
         out = _like(q, v.shape[3])
         lse = np.empty(q.shape[:3], query.dtype.type) if save else None
-        kernels.attention_forward(out, lse, q, k, v, mask, _scale(scale, query), bool(is_causal))
+        kernels.attention_forward(out, lse, q, k, v, mask, _scale(scale, query), bool(is_causal), *_words(dropout))
     except (TypeError, ValueError, IndexError, AttributeError):
         _explain(query, key, value, attn_mask, enable_gqa)
         raise
@@ -163,6 +175,17 @@ def _unbroadcast(gradient: np.ndarray, lead: tuple[int, ...], shape: tuple[int, 
 
 def _scale(scale: float | None, query: np.ndarray) -> float:
     return 1.0 / sqrt(query.shape[-1] or 1) if scale is None else scale
+
+
+def _words(dropout: Dropout | None) -> tuple[float, int, int]:
+    """The kernel's arguments: unsigned 64-bit numbers as the signed ones of the same bits."""
+    if dropout is None:
+        return 0.0, 0, 0
+    probability, *numbers = dropout
+    if not 0.0 <= probability <= 1.0:
+        raise ValueError(f"[{_NAME}] dropout_p must be between 0 and 1, got {probability}")
+    seed, offset = ((n & 0xFFFFFFFFFFFFFFFF) - ((n & 0x8000000000000000) << 1) for n in numbers)
+    return probability, seed, offset
 
 
 def _wide(array):
