@@ -113,9 +113,10 @@ def main():
             ours, peer = (min(r[0] for r in results[x]) for x in ("spinetail", "torch"))
             ratio = statistics.median(p[0] / o[0] for o, p in zip(results["spinetail"], results["torch"], strict=True))
             flops = work(*case)
+            errors = ", ".join(f"{results[x][0][1]:.1e}" for x in results)
             print(
                 f"{name:32} {threads:7}  {ours * 1e6:7.0f} µs {flops / ours / 1e9:8.1f}  {peer * 1e6:7.0f} µs "
-                f"{flops / peer / 1e9:8.1f}  {ratio:5.2f}  {results['spinetail'][0][1]:.1e}, {results['torch'][0][1]:.1e}",
+                f"{flops / peer / 1e9:8.1f}  {ratio:5.2f}  {errors}",
                 flush=True,
             )
 

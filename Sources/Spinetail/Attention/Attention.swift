@@ -36,9 +36,12 @@ private func forward<E: Real>(
     dropout: AttentionDropout
 ) -> Int32 {
     guard let anything = output.pointer(E.self) ?? lse?.pointer(E.self) else { return Status.ok }
-    let problem = AttentionProblem<E>(query, key, value, mask, scale: scale, causal: causal, dropout: dropout, anything: anything)
+    let problem = AttentionProblem<E>(
+        query, key, value, mask, scale: scale, causal: causal, dropout: dropout, anything: anything)
     let result = HeadRows(output, E.self, fallback: anything)
-    if problem.queries <= AttentionDecode<E>.mostQueries && !dropout.active { return decode(problem, result, lse?.pointer(E.self)) }
+    if problem.queries <= AttentionDecode<E>.mostQueries && !dropout.active {
+        return decode(problem, result, lse?.pointer(E.self))
+    }
     let blocks = pieces(problem.queries, AttentionBlock<E>.queries)
     let units = problem.batches &* problem.heads &* blocks
     let cost = problem.blockNanoseconds
@@ -61,7 +64,8 @@ private func decode<E: Real>(
     let units = problem.batches &* divide(problem.heads, by: problem.headsPerKey)
     let splits = AttentionDecode<E>.splits(problem)
     let blocks = pieces(pieces(problem.keys, splits), AttentionDecode<E>.blockKeys)
-    let partialBytes = splits > 1 ? rows &* splits &* AttentionDecode<E>.rowElements(problem) &* MemoryLayout<E>.size : 0
+    let partialBytes =
+        splits > 1 ? rows &* splits &* AttentionDecode<E>.rowElements(problem) &* MemoryLayout<E>.size : 0
     let bytes = AttentionDecode<E>.bytes(problem)
     let workers = workerLimit()
     guard let scratch = Scratch.take(roundUp(partialBytes, 64) &+ workers &* bytes) else { return Status.noMemory }
@@ -128,7 +132,8 @@ private func backward<E: Real>(
 ) -> Int32 {
     let some = dquery.pointer(E.self) ?? dkey.pointer(E.self) ?? dvalue.pointer(E.self)
     guard let anything = some else { return Status.ok }
-    let problem = AttentionProblem<E>(query, key, value, mask, scale: scale, causal: causal, dropout: dropout, anything: anything)
+    let problem = AttentionProblem<E>(
+        query, key, value, mask, scale: scale, causal: causal, dropout: dropout, anything: anything)
     let heads = problem.batches &* key.extent(1)
     if heads == 0 { return Status.ok }
     let blocks = pieces(problem.keys, AttentionBlock<E>.keys)

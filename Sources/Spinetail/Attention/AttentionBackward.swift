@@ -11,9 +11,10 @@ struct AttentionGradients<E: Real> {
     var lse: UnsafePointer<E>
 }
 
-/// A task owns some keys of one head of keys, `chunks` of which share the head: block number n belongs to chunk n mod `chunks`. It goes through all
-/// queries that use the head, so the gradients of its keys and values are complete; its part of the queries' gradients is
-/// too when it has the head to itself, else it goes to `partial` and is summed in the order of the chunks afterwards.
+/// A task owns some keys of one head of keys, `chunks` of which share the head: block number n belongs to chunk n mod
+/// `chunks`. It goes through all queries that use the head, so the gradients of its keys and values are complete; its
+/// part of the queries' gradients is too when it has the head to itself, else it goes to `partial` and is summed in the
+/// order of the chunks afterwards.
 struct AttentionBackward<E: Real>: ParallelTask {
     let problem: AttentionProblem<E>
     let gradients: AttentionGradients<E>
@@ -76,7 +77,8 @@ struct AttentionBackward<E: Real>: ParallelTask {
             let vectors = (rows &+ width &- 1) / width
             let clip = CausalClip(causal: p.causal, query: query, key: key, keys: keys)
             AttentionProduct<E>.scores(
-                keys: keyRows, keyRow: p.key.row, count: keys, depth: p.width, queries: memory.queries + query &* p.width,
+                keys: keyRows, keyRow: p.key.row, count: keys, depth: p.width,
+                queries: memory.queries + query &* p.width,
                 vectors: vectors, out: memory.weights, largest: nil, clip: clip)
             AttentionProduct<E>.scores(
                 keys: valueRows, keyRow: p.value.row, count: keys, depth: p.valueWidth,
@@ -94,7 +96,8 @@ struct AttentionBackward<E: Real>: ParallelTask {
             }
             var vector = 0
             while vector < vectors {
-                memory.differentiate(vector: vector, query: query, keys: keys, masked: p.mask.kind != .none, dropped: p.dropout.active,
+                memory.differentiate(
+                    vector: vector, query: query, keys: keys, masked: p.mask.kind != .none, dropped: p.dropout.active,
                     clip: clip)
                 vector &+= 1
             }

@@ -1,8 +1,7 @@
 import CSpinetail
 
-/// Which weights are kept. The weight of key k in query q, of head h in all, is element
-/// (h · keys + k) · (queries rounded up to 32) + q of the random numbers, whatever the blocks are: the backward pass makes
-/// the same choice again.
+/// Which weights are kept. The weight of key k in query q, of head h in all, is element (h · keys + k) · (queries
+/// rounded up to 32) + q of the random numbers, whatever the blocks are: the backward pass makes the same choice again.
 struct AttentionDropout {
     var active = false
     var threshold: UInt32 = 0
@@ -55,7 +54,9 @@ struct AttentionDropout {
 
     /// weights = weights · kept, a block of them.
     @inline(never)
-    static func multiply<E: Real>(_ weights: UnsafeMutablePointer<E>, by kept: UnsafePointer<E>, vectors: Int, keys: Int) {
+    static func multiply<E: Real>(
+        _ weights: UnsafeMutablePointer<E>, by kept: UnsafePointer<E>, vectors: Int, keys: Int
+    ) {
         var k = 0
         while k < keys {
             let at = k &* AttentionBlock<E>.queries

@@ -1,6 +1,7 @@
 import CSpinetail
 
-/// Scores are kept in units of ln 2, so that the softmax needs powers of two: the queries are multiplied by log₂ e as they are packed.
+/// Scores are kept in units of ln 2, so that the softmax needs powers of two: the queries are multiplied by log₂ e as
+/// they are packed.
 enum PowerOfTwo<E: Real> {
     @inline(__always) static var log2e: Double { 1.442695040888963407 }
     @inline(__always) static var ln2: Double { 0.693147180559945309 }

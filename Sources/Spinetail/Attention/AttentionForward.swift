@@ -12,7 +12,9 @@ struct ForwardScratch<E: Real> {
     let words: UnsafeMutablePointer<UInt32>
     let state: SoftmaxState<E>
 
-    static func sizes(_ p: AttentionProblem<E>) -> (queries: Int, scores: Int, sums: Int, values: Int, mask: Int, stage: Int, kept: Int) {
+    static func sizes(
+        _ p: AttentionProblem<E>
+    ) -> (queries: Int, scores: Int, sums: Int, values: Int, mask: Int, stage: Int, kept: Int) {
         let lanes = AttentionBlock<E>.queries
         let keys = Swift.min(roundUp(p.keys, E.Lanes.width), AttentionBlock<E>.keys)
         let padded = roundUp(p.valueWidth, E.Lanes.width)
@@ -26,7 +28,8 @@ struct ForwardScratch<E: Real> {
 
     static func bytes(_ p: AttentionProblem<E>) -> Int {
         let s = sizes(p)
-        let elements = s.queries &+ s.scores &+ s.sums &+ s.values &+ s.mask &+ s.stage &+ s.kept &+ AttentionDropout.words
+        let elements =
+            s.queries &+ s.scores &+ s.sums &+ s.values &+ s.mask &+ s.stage &+ s.kept &+ AttentionDropout.words
             &+ SoftmaxState<E>.elements
         return roundUp(elements &* MemoryLayout<E>.size &+ 9 &* 64, 4096) &+ 128
     }
@@ -169,7 +172,11 @@ struct AttentionForward<E: Real>: ParallelTask {
             var i = 0
             while i < p.valueWidth {
                 let value = empty ? .zero : E.Lanes.load(from + i) * factor
-                if i &+ width <= p.valueWidth { value.store(to + i) } else { value.store(to + i, count: p.valueWidth &- i) }
+                if i &+ width <= p.valueWidth {
+                    value.store(to + i)
+                } else {
+                    value.store(to + i, count: p.valueWidth &- i)
+                }
                 i &+= width
             }
             r &+= 1

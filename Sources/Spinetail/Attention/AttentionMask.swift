@@ -2,7 +2,8 @@ import CSpinetail
 
 extension AttentionMask {
     /// What is added to a block of scores, in the scores' layout and units: out[k · AttentionBlock.queries + i] for
-    /// `keys` from `key` on and `queries` from `query` on. `stage` holds one vector's worth of rows of AttentionBlock.keys.
+    /// `keys` from `key` on and `queries` from `query` on. `stage` holds one vector's worth of rows of
+    /// AttentionBlock.keys.
     @inline(never)
     func fill<E: Real>(
         batch: Int, head: Int, query: Int, queries: Int, key: Int, keys: Int, stage: UnsafeMutablePointer<E>,

@@ -2,8 +2,8 @@ import CSpinetail
 
 /// Copies into the layouts that the attention tiles read.
 enum AttentionPacking<E: Real> {
-    /// Rows along the lanes: out[k · AttentionBlock.queries + i] = factor · rows[i · row + k]; lanes without a row become 0.
-    /// Only `vectors` of the lanes are written.
+    /// Rows along the lanes: out[k · AttentionBlock.queries + i] = factor · rows[i · row + k]; lanes without a row
+    /// become 0. Only `vectors` of the lanes are written.
     @inline(never)
     static func transpose(
         _ rows: UnsafePointer<E>, row: Int, count: Int, depth: Int, vectors: Int, factor: E,

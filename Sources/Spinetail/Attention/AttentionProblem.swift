@@ -101,7 +101,8 @@ enum AttentionBlock<E: Real> {
     @inline(__always) static var outputRows: Int { isWide ? 12 : 6 }
 }
 
-/// Checks what both directions share; `arguments` are the positions of query, key, value and mask. Status.ok or what is wrong.
+/// Checks what both directions share; `arguments` are the positions of query, key, value and mask. Status.ok or what is
+/// wrong.
 func checkAttention(
     _ query: Descriptor, _ key: Descriptor, _ value: Descriptor, _ mask: Descriptor?, output: Descriptor,
     at outputPosition: Int32, first: Int32

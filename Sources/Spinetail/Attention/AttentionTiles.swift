@@ -59,8 +59,8 @@ enum ScoreTile<E: Real, let rows: Int, let vectors: Int> {
     }
 }
 
-/// `rows` × `vectors` (1 or 2) vectors of sums over a depth: c = c · factor + Σ a[row, k] · b[k]. Outputs are sums over keys, and so are the
-/// queries' gradients; keys' and values' gradients are sums over queries.
+/// `rows` × `vectors` (1 or 2) vectors of sums over a depth: c = c · factor + Σ a[row, k] · b[k]. Outputs are sums over
+/// keys, and so are the queries' gradients; keys' and values' gradients are sums over queries.
 enum SumTile<E: Real, let rows: Int, let vectors: Int> {
     /// - a: element (row, k) at a[row · aRow + k · aDepth]
     /// - b: rows of vectors, `bDepth` apart

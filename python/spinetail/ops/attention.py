@@ -116,6 +116,8 @@ def _aligned(query, key, value, mask, enable_gqa):
     """The operands with rank 4 and equal batches, not copied where views do; leading axes of queries and of keys."""
     query, key, value = _contiguous_rows(query), _contiguous_rows(key), _contiguous_rows(value)
     lead, key_lead = query.shape[:-2], key.shape[:-2]
+    if query.ndim < 2 or key.ndim < 2 or value.ndim < 2:
+        raise ValueError
     if lead == key_lead == value.shape[:-2]:
         if len(lead) != 2:
             query, key, value = _rank4(query), _rank4(key), _rank4(value)
