@@ -219,7 +219,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
         raise TypeError("[mse_loss] input and target must be Tensors or ndarrays, got None")
     if weight is not None:
         return _weighted_mse(input, target, weight, reduction)
-    if x.dtype != t.dtype:
+    if x.dtype is not t.dtype and x.dtype.newbyteorder("=") != t.dtype.newbyteorder("="):
         same_size(x, t)
         return _mixed_mse(input, target, reduction)
     if x.shape != t.shape:

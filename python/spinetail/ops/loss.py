@@ -219,7 +219,8 @@ def _mse(input, target, reduction, wants_gradient):
     name = "mse_loss"
     code = reduction_code(name, reduction)
     x, t = floating(name, input), floating(name, target, "target")
-    if x.dtype != t.dtype or is_half(input.dtype) != is_half(target.dtype):
+    native = x is input and t is target and x.dtype is t.dtype  # the usual case: nothing to convert back
+    if not native and (x.dtype != t.dtype or is_half(input.dtype) != is_half(target.dtype)):
         raise TypeError(f"[{name}] input is {input.dtype}, but target is {target.dtype}")
     if x.shape != t.shape:
         raise ValueError(f"[{name}] input has shape {x.shape}, but target has shape {t.shape}")
@@ -230,7 +231,7 @@ def _mse(input, target, reduction, wants_gradient):
         loss = _empty((), x.dtype)
         gradient = _empty(x.shape, x.dtype) if wants_gradient else None
         kernels.squared_error(loss, gradient, x, t, code)
-    if is_half(input.dtype):
+    if not native and is_half(input.dtype):
         loss = loss.astype(input.dtype)
         gradient = gradient if gradient is None else gradient.astype(input.dtype)
     return loss, gradient

@@ -12,6 +12,7 @@ import pytest
 
 import spinetail as st
 from spinetail.functional import distance, likelihood, loss, margin
+from spinetail.ops import loss as ops
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))
@@ -233,6 +234,15 @@ def test_broadcast_gradient():
 def test_kl_div_mean_warns():
     with pytest.warns(UserWarning, match="batchmean"):
         likelihood.kl_div(np.zeros(2), np.ones(2))
+
+
+def test_mse_layouts(rng):
+    x, y = rng.standard_normal((2, 6, 7)).astype(np.float32)
+    expected = loss.mse_loss(x, y)
+    for a, b in [(x, y.astype(">f4")), (np.asfortranarray(x), y), (x[::-1, ::-1], y[::-1, ::-1])]:
+        np.testing.assert_allclose(loss.mse_loss(a, b), expected, rtol=1e-6)
+    with pytest.raises(TypeError, match="float16"):
+        ops.mse_loss(x.astype(np.float16), y)
 
 
 def test_mixed_dtypes_widen():
