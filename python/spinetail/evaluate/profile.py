@@ -117,7 +117,7 @@ def profile(model: Any, x: Any, *, repeats: int = 20, warmup: int = 3) -> Profil
     measured = passes[warmup:]
     names = {name for one in measured for name in one}
     seconds = {name: float(np.median([one.get(name, 0) for one in measured])) / 1e9 for name in names}
-    total = float(np.median([sum(one.values()) for one in measured])) / 1e9
+    total = sum(seconds.values())
     listed = {layer.name for layer in counted.layers}
     for name in sorted(names - listed):  # layers without parameters that take time of their own, such as pooling
         if seconds[name] * 200 > total:
