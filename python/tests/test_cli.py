@@ -105,6 +105,28 @@ def test_shifts():
         assert any(np.array_equal(after, before[i : i + 8, j : j + 8]) for i in range(3) for j in range(3))
 
 
+def test_what_is_missing_is_named(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    assert cli.main(["demo", "--out", str(tmp_path)]) == 1
+    assert (
+        capsys.readouterr().err
+        == "spinetail demo: error: the digits come with scikit-learn: pip install scikit-learn\n"
+    )
+    monkeypatch.setattr(demo, "find_spec", lambda name: None)
+    assert cli.main(["demo", "--out", str(tmp_path)]) == 1
+    assert "pip install matplotlib" in capsys.readouterr().err
+
+
+def test_progress_without_tqdm(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with demo.progress("train", 3) as advance:
+        for loss in (3, 2, 1):
+            advance(f"loss {loss}")
+    assert capsys.readouterr().err == "train: 3 epochs, loss 1\n"
+
+
 def test_training_repeats_to_the_bit_for_any_number_of_threads():
     data = demo.digits()
     data.train, data.train_labels = data.train[:128], data.train_labels[:128]
