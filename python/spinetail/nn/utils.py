@@ -40,7 +40,7 @@ def get_total_norm(
     """
     arrays = _arrays(tensors)
     norm = _norm("get_total_norm", arrays, norm_type, error_if_nonfinite)
-    return wrap(np.asarray(norm, np.result_type(*arrays) if arrays else np.float32))
+    return wrap(np.asarray(norm, np.result_type(*[a.dtype for a in arrays]) if arrays else np.float32))
 
 
 def clip_grad_norm_(
@@ -72,7 +72,7 @@ def clip_grad_norm_(
     if not factor >= 1.0:  # NaN included
         ops.scale(arrays, factor)
         _changed(gradients)
-    return wrap(np.asarray(norm, np.result_type(*arrays) if arrays else np.float32))
+    return wrap(np.asarray(norm, np.result_type(*[a.dtype for a in arrays]) if arrays else np.float32))
 
 
 def clip_grads_with_norm_(

@@ -112,7 +112,7 @@ def _arrays(name: str, arrays: Sequence[Array]) -> list[Array]:
     arrays = list(arrays)
     for i, array in enumerate(arrays):
         _array(name, i, array)
-    dtype = np.result_type(*arrays) if arrays else np.dtype(np.float32)
+    dtype = np.result_type(*[array.dtype for array in arrays]) if arrays else np.dtype(np.float32)
     return [
         a if a.dtype == dtype and a.flags.c_contiguous and a.flags.aligned else np.array(a, dtype, order="C")
         for a in arrays

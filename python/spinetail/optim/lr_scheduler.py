@@ -105,6 +105,9 @@ class LRScheduler:
         return [rate * factor for rate in self.base_lrs]
 
 
+_LRScheduler = LRScheduler  # the name that older scripts import
+
+
 class _FunctionScheduler(LRScheduler):
     """A schedule from functions of the epoch: one for all groups, or one for each."""
 

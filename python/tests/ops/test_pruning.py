@@ -73,6 +73,9 @@ def test_mixed_dtypes_and_layouts():
     c = np.asfortranarray(rng.integers(-2, 3, (6, 5)).astype(np.float64))
     for count in (0, 1, 40, 76, 77):
         check([a, b[::-1, ::2], c], count)
+    # A 0-d array counts for the common dtype too: 1 + 1e-12 is larger than 1 only in float64.
+    first, second = ops.magnitude_masks([np.array(1 + 1e-12), np.ones(1, np.float32)], 1)
+    assert first and not second[0]
 
 
 def test_select():

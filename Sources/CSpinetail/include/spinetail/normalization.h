@@ -56,8 +56,7 @@ spinetail_status spinetail_normalization_group_forward(
 spinetail_status spinetail_normalization_group_backward(
     const spinetail_array *_Nullable dinput, const spinetail_array *_Nullable dweight,
     const spinetail_array *_Nullable dbias, const spinetail_array *doutput, const spinetail_array *input,
-    const spinetail_array *mean, const spinetail_array *scale, const spinetail_array *_Nullable weight,
-    int64_t groups);
+    const spinetail_array *mean, const spinetail_array *scale, const spinetail_array *_Nullable weight, int64_t groups);
 
 #if defined(__clang__)
 #pragma clang assume_nonnull end

@@ -21,9 +21,9 @@ enum {
 
 /// p -= lr·g, or with momentum: b = momentum·b + (1 - dampening)·g; p -= lr·b (Nesterov: lr·(g + momentum·b)).
 spinetail_status spinetail_optimizer_sgd(
-    const spinetail_array *parameters, ptrdiff_t parameter_count, const spinetail_array *buffers, ptrdiff_t buffer_count,
-    const spinetail_array *gradients, ptrdiff_t gradient_count, double lr, double momentum, double dampening,
-    double weight_decay, int64_t flags);
+    const spinetail_array *parameters, ptrdiff_t parameter_count, const spinetail_array *buffers,
+    ptrdiff_t buffer_count, const spinetail_array *gradients, ptrdiff_t gradient_count, double lr, double momentum,
+    double dampening, double weight_decay, int64_t flags);
 
 /// m = lerp(m, g, 1 - beta1); v = beta2·v + (1 - beta2)·g²; p -= lr/(1 - beta1^t) · m/(sqrt(v)/sqrt(1 - beta2^t) + eps).
 /// `largest` holds AMSGrad's maxima of v, or nothing.
@@ -36,10 +36,10 @@ spinetail_status spinetail_optimizer_adam(
 /// v = alpha·v + (1 - alpha)·g²; d = sqrt(v) + eps (centered, where `averages` are given: sqrt(v - mean²) + eps);
 /// p -= lr·g/d, or where `buffers` are given: b = momentum·b + g/d; p -= lr·b.
 spinetail_status spinetail_optimizer_rmsprop(
-    const spinetail_array *parameters, ptrdiff_t parameter_count, const spinetail_array *squares, ptrdiff_t square_count,
-    const spinetail_array *averages, ptrdiff_t average_count, const spinetail_array *buffers, ptrdiff_t buffer_count,
-    const spinetail_array *steps, ptrdiff_t step_count, const spinetail_array *gradients, ptrdiff_t gradient_count,
-    double lr, double alpha, double eps, double weight_decay, double momentum, int64_t flags);
+    const spinetail_array *parameters, ptrdiff_t parameter_count, const spinetail_array *squares,
+    ptrdiff_t square_count, const spinetail_array *averages, ptrdiff_t average_count, const spinetail_array *buffers,
+    ptrdiff_t buffer_count, const spinetail_array *steps, ptrdiff_t step_count, const spinetail_array *gradients,
+    ptrdiff_t gradient_count, double lr, double alpha, double eps, double weight_decay, double momentum, int64_t flags);
 
 /// s += g²; p -= lr/(1 + (t - 1)·lr_decay) · g/(sqrt(s) + eps).
 spinetail_status spinetail_optimizer_adagrad(
@@ -52,12 +52,11 @@ spinetail_status spinetail_optimizer_power_sums(
     const spinetail_array *totals, const spinetail_array *gradients, ptrdiff_t gradient_count, double order);
 
 /// g *= factor.
-spinetail_status spinetail_optimizer_scale(
-    const spinetail_array *gradients, ptrdiff_t gradient_count, double factor);
+spinetail_status spinetail_optimizer_scale(const spinetail_array *gradients, ptrdiff_t gradient_count, double factor);
 
 /// g = min(max(g, low), high); NaN stays.
-spinetail_status spinetail_optimizer_clamp(
-    const spinetail_array *gradients, ptrdiff_t gradient_count, double low, double high);
+spinetail_status
+spinetail_optimizer_clamp(const spinetail_array *gradients, ptrdiff_t gradient_count, double low, double high);
 
 #if defined(__clang__)
 #pragma clang assume_nonnull end

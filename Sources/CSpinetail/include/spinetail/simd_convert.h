@@ -7,8 +7,12 @@
 #define SPINETAIL_INLINE static inline __attribute__((always_inline))
 
 /// The lower and the upper half of the lanes, widened.
-SPINETAIL_INLINE spinetail_f64 spinetail_low_f32(spinetail_f32 a) { return __builtin_convertvector(a.lo, spinetail_f64); }
-SPINETAIL_INLINE spinetail_f64 spinetail_high_f32(spinetail_f32 a) { return __builtin_convertvector(a.hi, spinetail_f64); }
+SPINETAIL_INLINE spinetail_f64 spinetail_low_f32(spinetail_f32 a) {
+    return __builtin_convertvector(a.lo, spinetail_f64);
+}
+SPINETAIL_INLINE spinetail_f64 spinetail_high_f32(spinetail_f32 a) {
+    return __builtin_convertvector(a.hi, spinetail_f64);
+}
 
 /// Both halves, rounded to float32.
 SPINETAIL_INLINE spinetail_f32 spinetail_narrow_f32(spinetail_f64 low, spinetail_f64 high) {

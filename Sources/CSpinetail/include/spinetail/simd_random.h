@@ -26,8 +26,9 @@ SPINETAIL_INLINE void spinetail_philox(int64_t seed, int64_t offset, int64_t fir
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
-    half words[4] = {__builtin_convertvector(c0, half), __builtin_convertvector(c1, half),
-        __builtin_convertvector(c2, half), __builtin_convertvector(c3, half)};
+    half words[4] = {
+        __builtin_convertvector(c0, half), __builtin_convertvector(c1, half), __builtin_convertvector(c2, half),
+        __builtin_convertvector(c3, half)};
     memcpy(out, words, sizeof words);
 }
 
