@@ -168,23 +168,43 @@ private struct SumChunks<E: Real>: ParallelTask {
             let image = divide(first &+ done, by: perImage)
             let pixel = first &+ done &- image &* perImage
             let some = Swift.min(count &- done, perImage &- pixel)
+            let blocks = some &- remainder(some, by: E.Lanes.width)
             var f = 0
             while f < columnPanels &* wide {
                 let to = out + (divide(f, by: wide) &* chunkPixels &* wide &+ done &* wide &+ remainder(f, by: wide))
-                if f < filters {
-                    let from =
-                        job.doutput + ((image &* job.shape.filters &+ group &* filters &+ f) &* perImage &+ pixel)
-                    spread(from, to, some)
-                } else {
-                    var j = 0
-                    while j < some {
-                        to[j &* wide] = 0
-                        j &+= 1
-                    }
+                let valid = Swift.min(E.Lanes.width, filters &- f)
+                let from =
+                    job.doutput
+                    + ((image &* job.shape.filters &+ group &* filters &+ Swift.min(f, filters &- 1)) &* perImage
+                        &+ pixel)
+                var j = 0
+                while j < blocks {
+                    E.Lanes.transpose(
+                        from + j, stride: perImage, valid: Swift.max(0, valid), into: to + j &* wide, outStride: wide)
+                    j &+= E.Lanes.width
                 }
-                f &+= 1
+                var i = 0
+                while i < E.Lanes.width {
+                    if i < valid {
+                        spread(from + (i &* perImage &+ blocks), to + (blocks &* wide &+ i), some &- blocks)
+                    } else {
+                        clear(to + (blocks &* wide &+ i), some &- blocks)
+                    }
+                    i &+= 1
+                }
+                f &+= E.Lanes.width
             }
             done &+= some
+        }
+    }
+
+    /// to[j · columns] = 0
+    @inline(__always)
+    private func clear(_ to: UnsafeMutablePointer<E>, _ count: Int) {
+        var j = 0
+        while j < count {
+            to[j &* Tile<E>.columns] = 0
+            j &+= 1
         }
     }
 
