@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing as _typing
 from importlib import import_module as _import
 from math import e, inf, nan, pi
 
@@ -36,6 +37,10 @@ from .functional.reduction import *
 from .functional.shape import *
 from .functional.sorting import *
 from .version import __version__
+
+if _typing.TYPE_CHECKING:  # what is imported on first use
+    from . import compress, data, evaluate, io, models, nn, ops, optim
+    from .io import load, save
 
 newaxis = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
+from types import ModuleType
 
 from . import _cpu
 
@@ -35,4 +36,4 @@ def _choose() -> str:
 
 
 level: str = _choose()
-kernels = import_module(f"._spinetail_{level}", __package__)
+kernels: ModuleType = import_module(f"._spinetail_{level}", __package__)

@@ -16,7 +16,8 @@ struct Pool {
     var limit: Int64  // workers with a number below this take part
     var started: Int64  // threads made so far, the caller not counted; touched by the owner alone
     var sleeping: Int64
-    var gap: (Int64, Int64, Int64, Int64, Int64, Int64, Int64, Int64)  // `generation`, which all watch, has its own line
+    // `generation`, which all watch, has a cache line to itself.
+    var gap: (Int64, Int64, Int64, Int64, Int64, Int64, Int64, Int64)
     var generation: Int64  // counts jobs; workers wait for it to change
     var otherGap: (Int64, Int64, Int64, Int64, Int64, Int64, Int64, Int64)
     var mutex: pthread_mutex_t
