@@ -57,13 +57,16 @@ private struct DepthwiseBand<E: Real>: ParallelTask {
         let shape = job.shape
 
         if !job.backward {
-            let from = job.source + ((image &* shape.channels &+ channel) &* shape.input.d &+ d) &* (shape.input.h &* shape.input.w)
+            let from =
+                job.source + ((image &* shape.channels &+ channel) &* shape.input.d &+ d)
+                &* (shape.input.h &* shape.input.w)
             plane.load(
                 from, shape.input, top: shape.padding.h, left: shape.padding.w, first: first &* plane.stepH, padded)
             var m = 0
             while m < multiplier {
                 let filter = channel &* multiplier &+ m
-                let to = job.result + (((image &* shape.filters &+ filter) &* extent.d &+ d) &* area &+ first &* extent.w)
+                let to =
+                    job.result + (((image &* shape.filters &+ filter) &* extent.d &+ d) &* area &+ first &* extent.w)
                 sum(
                     padded, job.weight + filter &* taps, to, rows: rows, start: job.bias?[filter] ?? 0, onto: false,
                     relu: job.relu)
@@ -75,7 +78,9 @@ private struct DepthwiseBand<E: Real>: ParallelTask {
         var m = 0
         while m < multiplier {
             let filter = channel &* multiplier &+ m
-            let from = job.source + ((image &* shape.filters &+ filter) &* shape.output.d &+ d) &* (shape.output.h &* shape.output.w)
+            let from =
+                job.source + ((image &* shape.filters &+ filter) &* shape.output.d &+ d)
+                &* (shape.output.h &* shape.output.w)
             plane.loadSpread(
                 from, shape.output, stride: shape.stride,
                 top: (shape.kernel.h &- 1) &* shape.dilation.h &- shape.padding.h,

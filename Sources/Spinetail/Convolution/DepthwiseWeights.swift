@@ -72,7 +72,9 @@ private struct SumPlanes<E: Real>: ParallelTask {
         while image < lastImage {
             var d = 0
             while d < shape.output.d {
-                let from = job.input + ((image &* shape.channels &+ channel) &* shape.input.d &+ d) &* (shape.input.h &* shape.input.w)
+                let from =
+                    job.input + ((image &* shape.channels &+ channel) &* shape.input.d &+ d)
+                    &* (shape.input.h &* shape.input.w)
                 var first = 0
                 while first < shape.output.h {
                     let rows = Swift.min(plane.rows, shape.output.h &- first)
@@ -82,7 +84,10 @@ private struct SumPlanes<E: Real>: ParallelTask {
                     var m = 0
                     while m < multiplier {
                         let filter = channel &* multiplier &+ m
-                        let dy = job.doutput + (((image &* shape.filters &+ filter) &* shape.output.d &+ d) &* area &+ first &* shape.output.w)
+                        let dy =
+                            job.doutput
+                            + (((image &* shape.filters &+ filter) &* shape.output.d &+ d) &* area &+ first
+                                &* shape.output.w)
                         add(padded, dy, rows: rows, to: sum + m &* taps)
                         m &+= 1
                     }

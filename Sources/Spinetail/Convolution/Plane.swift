@@ -44,8 +44,9 @@ struct PaddedPlane<E: Real> {
     var bytes: Int { roundUp(height &* row &* MemoryLayout<E>.size, 64) }
 
     /// Fills the band that starts at row `first` of the padded plane from an image whose corner lies at (top, left).
-    func load(_ image: UnsafePointer<E>, _ extent: Space, top: Int, left: Int, first: Int, _ out: UnsafeMutablePointer<E>)
-    {
+    func load(
+        _ image: UnsafePointer<E>, _ extent: Space, top: Int, left: Int, first: Int, _ out: UnsafeMutablePointer<E>
+    ) {
         var y = 0
         while y < height {
             let line = out + y &* row

@@ -79,7 +79,8 @@ struct ConvolutionShape {
         dilation = Space(p.pointee.dilation)
         let after = Space(p.pointee.padding_after)
         let limit = 1 << 31
-        if stride.smallest < 1 || dilation.smallest < 1 || padding.smallest < 0 || after.smallest <= 0 &- limit || groups < 1
+        if stride.smallest < 1 || dilation.smallest < 1 || padding.smallest < 0 || after.smallest <= 0 &- limit
+            || groups < 1
             || stride.largest >= limit || dilation.largest >= limit || padding.largest >= limit
             || after.largest >= limit || kernel.largest >= limit
         {
@@ -102,7 +103,9 @@ struct ConvolutionShape {
     }
 
     /// Whether an output extent is what the input's gives.
-    private func reaches(_ input: Int, _ output: Int, _ kernel: Int, _ stride: Int, _ padding: Int, _ dilation: Int)
+    private func reaches(
+        _ input: Int, _ output: Int, _ kernel: Int, _ stride: Int, _ padding: Int, _ dilation: Int
+    )
         -> Bool
     {
         let span = input &+ padding &- dilation &* (kernel &- 1) &- 1

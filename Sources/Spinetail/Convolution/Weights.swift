@@ -26,21 +26,26 @@ enum TileHeight<E: Real> {
         validRows: Int, validColumns: Int, epilogue: Epilogue<E>
     ) {
         switch height {
-        case 14: if Tile<E>.isWide {
-            multiply(Height<14>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
-        }
-        case 13: if Tile<E>.isWide {
-            multiply(Height<13>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
-        }
-        case 11: if Tile<E>.isWide {
-            multiply(Height<11>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
-        }
-        case 8: if Tile<E>.isWide {
-            multiply(Height<8>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
-        }
-        case 6: if !Tile<E>.isWide {
-            multiply(Height<6>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
-        }
+        case 14:
+            if Tile<E>.isWide {
+                multiply(Height<14>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
+            }
+        case 13:
+            if Tile<E>.isWide {
+                multiply(Height<13>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
+            }
+        case 11:
+            if Tile<E>.isWide {
+                multiply(Height<11>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
+            }
+        case 8:
+            if Tile<E>.isWide {
+                multiply(Height<8>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
+            }
+        case 6:
+            if !Tile<E>.isWide {
+                multiply(Height<6>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
+            }
         default: multiply(Height<4>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
         }
     }

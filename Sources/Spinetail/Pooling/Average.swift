@@ -85,7 +85,9 @@ private struct AverageRows<E: Real>: ParallelTask {
 
     /// The sums of `count` neighbouring windows.
     @inline(__always)
-    private func sum(_ from: UnsafePointer<E>, _ ds: (from: Int, to: Int), _ hs: (from: Int, to: Int), _ count: Int)
+    private func sum(
+        _ from: UnsafePointer<E>, _ ds: (from: Int, to: Int), _ hs: (from: Int, to: Int), _ count: Int
+    )
         -> E.Lanes
     {
         var total = E.Lanes.zero

@@ -66,14 +66,17 @@ private struct MaximumRows<E: Real>: ParallelTask {
 
     @inline(__always)
     private func run(
-        _ plane: UnsafePointer<E>, d: Int, h: Int, _ out: UnsafeMutablePointer<E>, _ places: UnsafeMutablePointer<Int32>?
+        _ plane: UnsafePointer<E>, d: Int, h: Int, _ out: UnsafeMutablePointer<E>,
+        _ places: UnsafeMutablePointer<Int32>?
     ) {
         let ds = shape.d.inside(d)
         let hs = shape.h.inside(h)
         let d0 = shape.d.start(d)
         let h0 = shape.h.start(h)
         var whole = shape.w.whole
-        let span = ((ds.to &- ds.from) &* shape.d.dilation &* shape.input.h &+ shape.h.kernel &* shape.h.dilation) &* shape.input.w
+        let span =
+            ((ds.to &- ds.from) &* shape.d.dilation &* shape.input.h &+ shape.h.kernel &* shape.h.dilation)
+            &* shape.input.w
         // Places within a window are counted in the element type, exactly up to 2²⁴.
         if ds.from == ds.to || hs.from == hs.to || shape.w.stride > 2 || span >= 1 << 24 { whole = (0, 0) }
         var w = 0

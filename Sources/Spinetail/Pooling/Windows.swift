@@ -87,7 +87,9 @@ struct PoolingShape {
         w = PoolingAxis(
             input: input.w, output: output.w, kernel: kernel.w, stride: stride.w, padding: padding.w,
             dilation: dilation.w, adaptive: adaptive)
-        if !adaptive && input.count != 0 && output.count != 0 && !(d.fits && h.fits && w.fits) { return Status.shape(o) }
+        if !adaptive && input.count != 0 && output.count != 0 && !(d.fits && h.fits && w.fits) {
+            return Status.shape(o)
+        }
         countPadding = p.pointee.count_include_pad != 0
         divisor = Int(truncatingIfNeeded: p.pointee.divisor)
         return Status.ok

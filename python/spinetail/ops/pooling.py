@@ -309,9 +309,9 @@ def _extents(
         if size < 1 or n == 0:
             raise ValueError(
                 f"[{name}] the kernel is larger than the padded input: output size = {'ceil' if ceil_mode else 'floor'}"
-                f"((input + 2·padding - dilation·(kernel - 1) - 1) / stride) + 1 = (({n} + 2·{p} - {d}·({k} - 1) - 1) / "
-                f"{s})"
-                f" + 1 = {size}" + (", and the input is empty" if n == 0 else "")
+                f"((input + 2·padding - dilation·(kernel - 1) - 1) / stride) + 1 = "
+                f"(({n} + 2·{p} - {d}·({k} - 1) - 1) / {s}) + 1 = {size}"
+                + (", and the input is empty" if n == 0 else "")
             )
         output.append(size)
     return tuple(output)
