@@ -85,6 +85,7 @@ def fit(
     rng: np.random.Generator,
     title: str,
     after: Callable[[], Any] | None = None,
+    teacher: Any = None,
     batch: int = 64,
 ) -> Stage:
     """Train with AdamW, a cosine schedule, shifted images and smoothed labels; `after` is called after each step."""
@@ -101,7 +102,12 @@ def fit(
                 rows = order[first : first + batch]
                 images, labels = wrap(shifted(data.train[rows], rng)), wrap(data.train_labels[rows])
                 optimizer.zero_grad()
-                loss = F.cross_entropy(model(images), labels, label_smoothing=0.1)
+                scores = model(images)
+                loss = F.cross_entropy(scores, labels, label_smoothing=0.1)
+                if teacher is not None:
+                    with no_grad():
+                        wanted = F.softmax(teacher(images), dim=1)
+                    loss = 0.5 * loss + 0.5 * F.cross_entropy(scores, wanted)
                 loss.backward()
                 optimizer.step()
                 schedule.step()

@@ -29,7 +29,7 @@ class Operation:
 
     __slots__ = ("dtype", "module", "name", "node", "output", "shape", "sources")
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Any) -> None:
         self.node = node
         self.name = node.label
         self.shape: tuple[int, ...] | None = None
@@ -42,15 +42,15 @@ class Operation:
         """The shape of an input, or None where it is not known."""
         source = self.sources[index] if index < len(self.sources) else None
         if isinstance(source, Tensor):
-            return source._array.shape
+            return tuple(source._array.shape)
         return None if source is None else source.shape
 
-    def pull(self, gradient: np.ndarray) -> tuple:
+    def pull(self, gradient: np.ndarray) -> tuple[Any, ...]:
         """What the operation's backward makes of a gradient of its output: one array or None for each input."""
         if self.output is None:
             return tuple(self.node.backward(gradient))
         parent = self.node.edges[0]
-        gradients: list = [None] * -parent.index
+        gradients: list[Any] = [None] * -parent.index
         gradients[self.output] = gradient
         return tuple(parent.backward(*gradients))
 
@@ -84,7 +84,7 @@ def tensors(value: Any) -> Iterator[Tensor]:
 def operations(outputs: Sequence[Tensor]) -> list[Operation]:
     """The operations that made the outputs, oldest first. The graph is kept, and no `.grad` is touched."""
     made: dict[int, Operation] = {}
-    stack = [t._node for t in outputs if t._node is not None]
+    stack: list[Any] = [t._node for t in outputs if t._node is not None]
     while stack:
         node = stack.pop()
         if id(node) in made or (node.index is not None and node.index < 0):

@@ -120,7 +120,7 @@ class Comparison:
 
     def save(
         self,
-        folder: str | os.PathLike,
+        folder: str | os.PathLike[str],
         *,
         title: str = "Before and after",
         notes: str = "",
@@ -138,7 +138,7 @@ def compare(
     models: Mapping[str, Any],
     data: Any,
     *,
-    metrics: Mapping[str, Callable] | None = None,
+    metrics: Mapping[str, Callable[..., Any]] | None = None,
     batch_size: int | Sequence[int] = (1, 64),
     repeats: int = 200,
     seconds: float = 2.0,
@@ -199,7 +199,7 @@ def compare(
     return Comparison(list(named), rows, _environment() | {"threads": used, "samples": samples})
 
 
-def _batches(data: Any, size: int) -> list[tuple[tuple, np.ndarray]]:
+def _batches(data: Any, size: int) -> list[tuple[tuple[Any, ...], np.ndarray]]:
     """The data as a list of (inputs, targets), inputs as a tuple of tensors."""
     if isinstance(data, tuple | list) and len(data) == 2 and hasattr(data[1], "shape"):
         inputs, targets = data
@@ -215,9 +215,8 @@ def _batches(data: Any, size: int) -> list[tuple[tuple, np.ndarray]]:
         for batch in data:
             if not isinstance(batch, tuple | list) or len(batch) < 2:
                 raise ValueError("[compare] data must yield pairs (inputs, targets)")
-            *parts, labels = batch
-            if len(parts) == 1 and isinstance(parts[0], tuple):
-                parts = list(parts[0])
+            *given, labels = batch
+            parts = given[0] if len(given) == 1 and isinstance(given[0], tuple) else tuple(given)
             arrays = [part._array if isinstance(part, Tensor) else np.asarray(part) for part in parts]
             result.append(
                 (tuple(map(wrap, arrays)), labels._array if isinstance(labels, Tensor) else np.asarray(labels))
@@ -231,7 +230,7 @@ def _batches(data: Any, size: int) -> list[tuple[tuple, np.ndarray]]:
     return result
 
 
-def _quality(named: dict[str, Any], batches: list, metrics: Mapping[str, Callable] | None) -> list[Row]:
+def _quality(named: dict[str, Any], batches: list[Any], metrics: Mapping[str, Callable[..., Any]] | None) -> list[Row]:
     targets = np.concatenate([labels for _, labels in batches])
     classes = targets.dtype.kind in "biu" and targets.ndim == 1
     predictions = {}

@@ -105,7 +105,7 @@ def latency(
     with evaluating(*named.values()), no_grad(), threads_set(threads) as count:
         for size in sizes:
             batch = inputs if size is None else batch_of(inputs, size)
-            shape = getattr(batch[0], "shape", ())
+            shape: Any = getattr(batch[0], "shape", ())
             times = _turns(list(named.values()), batch, repeats, warmup, seconds)
             samples = int(shape[0]) if len(shape) else 1
             found = {name: Latency(times[i], samples, count) for i, name in enumerate(named)}
@@ -113,7 +113,7 @@ def latency(
     return results[sizes[0]] if batch_size is None or isinstance(batch_size, int) else results
 
 
-def _turns(models: list, inputs: tuple, repeats: int, warmup: int, seconds: float) -> np.ndarray:
+def _turns(models: list[Any], inputs: tuple[Any, ...], repeats: int, warmup: int, seconds: float) -> np.ndarray:
     """Seconds of each pass, as an array (model, pass)."""
     for _ in range(warmup):
         for model in models:

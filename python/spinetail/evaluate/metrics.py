@@ -54,7 +54,13 @@ def top_k(prediction: Any, target: Any, k: int = 5) -> float:
 
 
 def precision(
-    prediction, target, average: str | None = "binary", *, labels=None, pos_label=1, zero_division: float | str = "warn"
+    prediction: Any,
+    target: Any,
+    average: str | None = "binary",
+    *,
+    labels=None,
+    pos_label=1,
+    zero_division: float | str = "warn",
 ) -> float | np.ndarray:
     """Of the samples predicted to be of a class, the share that are: TP / (TP + FP).
 
@@ -75,7 +81,13 @@ def precision(
 
 
 def recall(
-    prediction, target, average: str | None = "binary", *, labels=None, pos_label=1, zero_division: float | str = "warn"
+    prediction: Any,
+    target: Any,
+    average: str | None = "binary",
+    *,
+    labels=None,
+    pos_label=1,
+    zero_division: float | str = "warn",
 ) -> float | np.ndarray:
     """Of the samples of a class, the share that were found: TP / (TP + FN). Arguments as in `precision`.
 
@@ -88,7 +100,13 @@ def recall(
 
 
 def f1(
-    prediction, target, average: str | None = "binary", *, labels=None, pos_label=1, zero_division: float | str = "warn"
+    prediction: Any,
+    target: Any,
+    average: str | None = "binary",
+    *,
+    labels=None,
+    pos_label=1,
+    zero_division: float | str = "warn",
 ) -> float | np.ndarray:
     """The harmonic mean of precision and recall: 2·TP / (2·TP + FP + FN). Arguments as in `precision`.
 
@@ -233,7 +251,8 @@ def _argmax(name: str, scores: np.ndarray, target: np.ndarray) -> np.ndarray:
     if low < 0 or high >= classes:
         worst = low if low < 0 else high
         raise IndexError(f"[{name}] target has class {int(worst)}, but prediction has scores for 0..{classes - 1}")
-    return scores.argmax(axis=1)
+    best: np.ndarray = np.argmax(scores, axis=1)
+    return best
 
 
 def _labels(name: str, prediction: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -96,7 +96,7 @@ def profile(model: Any, x: Any, *, repeats: int = 20, warmup: int = 3) -> Profil
     counted = footprint(model, inputs)
     passes: list[dict[str, int]] = []
     produced: dict[str, int] = {}
-    open_spans: list[list] = []  # [path, start, time of children]
+    open_spans: list[list[Any]] = []  # [path, start, time of children]
 
     def enter(path: str) -> None:
         open_spans.append([path, perf_counter_ns(), 0])

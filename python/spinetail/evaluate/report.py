@@ -132,7 +132,7 @@ def figure(comparison: Comparison, history: Mapping[str, Sequence[float]] | None
     height = bar * lines + (2.9 if history else 0) + 0.3
     drawing = Figure(figsize=(10.5, height), dpi=150)
     drawing.set_layout_engine("constrained", h_pad=0.08, w_pad=0.06)
-    parts = drawing.subfigures(2, 1, height_ratios=[bar * lines, 2.9]) if history else [drawing]
+    parts: Any = drawing.subfigures(2, 1, height_ratios=[bar * lines, 2.9]) if history else [drawing]
     axes = parts[0].subplots(lines, columns, squeeze=False).reshape(-1)
     for axis in axes[len(rows) :]:
         axis.set_visible(False)
@@ -156,8 +156,8 @@ def figure(comparison: Comparison, history: Mapping[str, Sequence[float]] | None
         axis.spines["left"].set_color("#9aa5b1")
     if history:
         axis = parts[1].subplots()
-        for number, (name, values) in enumerate(history.items()):
-            axis.plot(range(1, len(values) + 1), values, color=COLOURS[number % len(COLOURS)], label=name, lw=1.8)
+        for number, (name, losses) in enumerate(history.items()):
+            axis.plot(range(1, len(losses) + 1), losses, color=COLOURS[number % len(COLOURS)], label=name, lw=1.8)
         axis.set_xlabel("epoch", fontsize=9)
         axis.set_title("training loss", fontsize=10, loc="left", color="#1f2933", fontweight="bold")
         axis.tick_params(labelsize=8.5)
@@ -170,7 +170,7 @@ def figure(comparison: Comparison, history: Mapping[str, Sequence[float]] | None
 
 def save(
     comparison: Comparison,
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     title: str,
     notes: str,
     history: Mapping[str, Sequence[float]] | None,

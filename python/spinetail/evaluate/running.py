@@ -14,7 +14,7 @@ from ..config import get_num_threads, set_num_threads
 __all__ = ["arguments", "batch_of", "call", "evaluating", "probing", "threads_set"]
 
 
-def arguments(name: str, example: Any) -> tuple:
+def arguments(name: str, example: Any) -> tuple[Any, ...]:
     """The example as a tuple of positional arguments, arrays as tensors. A list is one sequence, not several inputs."""
     given = example if isinstance(example, tuple) else (example,)
     if not given:
@@ -22,12 +22,12 @@ def arguments(name: str, example: Any) -> tuple:
     return tuple(wrap(item) if isinstance(item, np.ndarray) else item for item in given)
 
 
-def call(model: Any, inputs: tuple) -> Any:
+def call(model: Any, inputs: tuple[Any, ...]) -> Any:
     """`model(*inputs)`."""
     return model(*inputs)
 
 
-def batch_of(inputs: tuple, size: int) -> tuple:
+def batch_of(inputs: tuple[Any, ...], size: int) -> tuple[Any, ...]:
     """The inputs with `size` samples: the first ones, repeated where there are too few."""
     result = []
     for item in inputs:
@@ -53,7 +53,7 @@ def evaluating(*models: Any) -> Iterator[None]:
 
 
 @contextmanager
-def probing(model: Any, inputs: tuple) -> Iterator[tuple]:
+def probing(model: Any, inputs: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     """Let all of a model be recorded: parameters require gradients meanwhile, and the inputs given back do too."""
     before = [(parameter, parameter._requires_grad) for parameter in model.parameters()]
     for parameter, _ in before:

@@ -80,7 +80,7 @@ def plan(
     found = units.slices()
     lost = units.lost()
     kept = _excluded(model, exclude)
-    groups: dict[tuple, list[list[Slice]]] = {}
+    groups: dict[tuple[Any, ...], list[list[Slice]]] = {}
     for root, slices in found.items():
         if any(s.role == "made" and s.name.rpartition(".")[0] in kept for s in slices):
             continue
@@ -106,7 +106,7 @@ def plan(
     return removed
 
 
-def _inputs(model: Module, example: Any) -> tuple:
+def _inputs(model: Module, example: Any) -> tuple[Any, ...]:
     if not isinstance(model, Module):
         raise TypeError(f"[channels] expected a Module, but got {type(model).__name__}")
     if example is None:
@@ -169,7 +169,7 @@ def remove(model: Module, removed: Iterable[Slice]) -> Module:
         value = getattr(module, own)
         array = np.ascontiguousarray(np.delete(value._array, indices, axis))
         if isinstance(value, Parameter):
-            replaced = Parameter(wrap(array), requires_grad=value.requires_grad)
+            replaced: Any = Parameter(wrap(array), requires_grad=value.requires_grad)
             if getattr(value, "_mask", None) is not None:
                 replaced._mask = np.ascontiguousarray(np.delete(value._mask, indices, axis))
                 replaced._masked_version = -1
@@ -182,7 +182,7 @@ def remove(model: Module, removed: Iterable[Slice]) -> Module:
     return small
 
 
-def _sizes(module: Module) -> None:
+def _sizes(module: Any) -> None:
     """Let a layer's attributes say how large it is now."""
     weight = getattr(module, "weight", None)
     if hasattr(module, "out_channels"):
@@ -209,7 +209,7 @@ def zero(model: Module, removed: Iterable[Slice]) -> Module:
     return copy
 
 
-def _verify(model: Module, small: Module, removed: list[Slice], inputs: tuple) -> None:
+def _verify(model: Module, small: Module, removed: list[Slice], inputs: tuple[Any, ...]) -> None:
     """Compare the smaller model with the original whose channels are set to 0."""
     whole = zero(model, removed)
     hint = (

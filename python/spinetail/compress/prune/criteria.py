@@ -18,7 +18,8 @@ def magnitude(
     weight: np.ndarray, gradient: np.ndarray | None = None, activation: np.ndarray | None = None
 ) -> np.ndarray:
     """|w|."""
-    return np.abs(weight)
+    scores: np.ndarray = np.absolute(weight)
+    return scores
 
 
 def random(weight: np.ndarray, gradient: np.ndarray | None = None, activation: np.ndarray | None = None) -> np.ndarray:
@@ -28,12 +29,14 @@ def random(weight: np.ndarray, gradient: np.ndarray | None = None, activation: n
 
 def l1(weight: np.ndarray, gradient: np.ndarray | None = None, activation: np.ndarray | None = None) -> np.ndarray:
     """Σ |w| over each channel."""
-    return np.abs(weight).sum(axis=1, dtype=np.float64)
+    scores: np.ndarray = np.abs(weight).sum(axis=1, dtype=np.float64)
+    return scores
 
 
 def l2(weight: np.ndarray, gradient: np.ndarray | None = None, activation: np.ndarray | None = None) -> np.ndarray:
     """√(Σ w²) over each channel."""
-    return np.sqrt(np.square(weight, dtype=np.float64).sum(axis=1))
+    scores: np.ndarray = np.sqrt(np.square(weight, dtype=np.float64).sum(axis=1))
+    return scores
 
 
 #: The criteria that `channels` knows by name.

@@ -24,7 +24,7 @@ __all__ = ["Sparsity", "apply", "finalize", "masked", "prune", "sparsity", "targ
 Names = Iterable[str | Module | Parameter] | str | Module | Parameter | None
 
 
-def targets(model: Module, include: Names = None, exclude: Names = None) -> dict[str, Parameter]:
+def targets(model: Module, include: Names = None, exclude: Names = None) -> dict[str, Any]:
     """The parameters that pruning is about, by name: weights of two dimensions and more, embeddings left out.
 
     `include` names others instead (modules or parameters, as objects or as paths with the wildcards * and ?), `exclude`
@@ -32,7 +32,7 @@ def targets(model: Module, include: Names = None, exclude: Names = None) -> dict
     """
     if not isinstance(model, Module):
         raise TypeError(f"[prune] expected a Module, but got {type(model).__name__}")
-    chosen = {}
+    chosen: dict[str, Any] = {}
     for path, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
             full = f"{path}.{name}" if path else name
@@ -50,10 +50,10 @@ def targets(model: Module, include: Names = None, exclude: Names = None) -> dict
     return ordered
 
 
-def _matching(model: Module, chosen: dict, wanted: Any, what: str) -> dict:
+def _matching(model: Module, chosen: dict[str, Any], wanted: Any, what: str) -> dict[str, Any]:
     """The part of `chosen` that names, modules or parameters point at."""
     single = isinstance(wanted, str | Module | Parameter)
-    found = {}
+    found: dict[str, Any] = {}
     for item in [wanted] if single else list(wanted):
         if isinstance(item, str):
             hits = [
@@ -158,7 +158,7 @@ def _by_share(
 
 # Keeping masks
 
-_hook: list = []
+_hook: list[Any] = []
 
 
 def apply(model: Module) -> None:
@@ -177,7 +177,7 @@ def masked(parameter: Parameter) -> bool:
     return getattr(parameter, "_mask", None) is not None
 
 
-def _zero(parameters: list[Parameter]) -> None:
+def _zero(parameters: list[Any]) -> None:
     if parameters:
         pruning.apply_masks([p._array for p in parameters], [p._mask for p in parameters])
     for parameter in parameters:
@@ -185,20 +185,20 @@ def _zero(parameters: list[Parameter]) -> None:
         parameter._masked_version = parameter._version
 
 
-def _before_forward(module: Module, arguments: tuple) -> None:
-    own = (p for p in module._parameters.values() if p is not None and masked(p))
+def _before_forward(module: Module, arguments: tuple[Any, ...]) -> None:
+    own: Any = (p for p in module._parameters.values() if p is not None and masked(p))
     changed = [p for p in own if p._version != p._masked_version]
     if changed:
         _zero(changed)
 
 
-def _guards(module: Module) -> list:
+def _guards(module: Module) -> list[Any]:
     """The keys of the forward pre-hooks that keep the masks of a module."""
     hooks = module.__dict__.get("_forward_pre_hooks", {})
     return [key for key, hook in hooks.items() if (hook[0] if isinstance(hook, tuple) else hook) is _before_forward]
 
 
-def _after_step(optimizer: Any, arguments: tuple, keywords: dict) -> None:
+def _after_step(optimizer: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
     params = (p for group in optimizer.param_groups for p in group["params"])
     _zero([p for p in params if type(p) is not np.ndarray and masked(p)])
 
@@ -227,7 +227,7 @@ def finalize(model: Module) -> Module:
     return model
 
 
-class Sparsity(dict):
+class Sparsity(dict[str, tuple[int, int]]):
     """Zeros and sizes by parameter name: {name: (zeros, size)}; `share` is that of all together."""
 
     @property

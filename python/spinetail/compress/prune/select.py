@@ -32,7 +32,8 @@ def blocks(scores: np.ndarray, block: tuple[int, int]) -> np.ndarray:
     sums = np.add.reduceat(np.add.reduceat(flat, rows, axis=0, dtype=np.float64), columns, axis=1)
     heights = np.diff(np.append(rows, flat.shape[0]))
     widths = np.diff(np.append(columns, flat.shape[1]))
-    return sums / (heights[:, None] * widths[None, :])
+    means: np.ndarray = sums / (heights[:, None] * widths[None, :])
+    return means
 
 
 def block_mask(chosen: np.ndarray, shape: tuple[int, ...], block: tuple[int, int]) -> np.ndarray:
