@@ -58,8 +58,8 @@ def precision(
     target: Any,
     average: str | None = "binary",
     *,
-    labels=None,
-    pos_label=1,
+    labels: Any = None,
+    pos_label: Any = 1,
     zero_division: float | str = "warn",
 ) -> float | np.ndarray:
     """Of the samples predicted to be of a class, the share that are: TP / (TP + FP).
@@ -85,8 +85,8 @@ def recall(
     target: Any,
     average: str | None = "binary",
     *,
-    labels=None,
-    pos_label=1,
+    labels: Any = None,
+    pos_label: Any = 1,
     zero_division: float | str = "warn",
 ) -> float | np.ndarray:
     """Of the samples of a class, the share that were found: TP / (TP + FN). Arguments as in `precision`.
@@ -104,8 +104,8 @@ def f1(
     target: Any,
     average: str | None = "binary",
     *,
-    labels=None,
-    pos_label=1,
+    labels: Any = None,
+    pos_label: Any = 1,
     zero_division: float | str = "warn",
 ) -> float | np.ndarray:
     """The harmonic mean of precision and recall: 2·TP / (2·TP + FP + FN). Arguments as in `precision`.

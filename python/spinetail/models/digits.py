@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import nn
 from ..autograd import Tensor
 from ..functional.creation import zeros
 
-F = nn.functional
+F: Any = nn.functional
 
 
 class DigitsNet(nn.Module):
@@ -52,4 +54,5 @@ class DigitsNet(nn.Module):
         rows = self.norm3(x)
         x = x + self.attention(rows, rows, rows, need_weights=False)[0]
         x = x + self.down(F.gelu(self.up(self.norm4(x))))
-        return self.head(x.flatten(1))
+        scores: Tensor = self.head(x.flatten(1))
+        return scores

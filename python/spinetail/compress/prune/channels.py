@@ -184,7 +184,7 @@ def remove(model: Module, removed: Iterable[Slice]) -> Module:
 
 def _sizes(module: Any) -> None:
     """Let a layer's attributes say how large it is now."""
-    weight = getattr(module, "weight", None)
+    weight: Any = getattr(module, "weight", None)
     if hasattr(module, "out_channels"):
         if module.groups > 1:  # depthwise
             module.groups = module.in_channels = module.out_channels = weight.shape[0]

@@ -79,7 +79,8 @@ class Units:
         """`find` of every label; EMPTY stays."""
         values, places = np.unique(labels, return_inverse=True)
         found = np.array([self.find(int(v)) if v > 0 else v for v in values], np.int64)
-        return found[places.reshape(-1)].reshape(labels.shape)
+        result: np.ndarray = found[places.reshape(-1)].reshape(labels.shape)
+        return result
 
     def keep(self, labels: np.ndarray, why: str) -> None:
         """Let no unit among the labels be removed."""
@@ -101,7 +102,8 @@ class Units:
                 self.parent[self.find(a)] = self.find(b)
             elif FIXED in (a, b) and max(a, b) > 0:
                 self.keep(np.array([max(a, b)]), why)
-        return np.maximum(first, second)
+        joined: np.ndarray = np.maximum(first, second)
+        return joined
 
     def place(self, name: str, axis: int, labels: np.ndarray, role: str) -> None:
         """Note which slices of a parameter belong to the units."""

@@ -218,7 +218,7 @@ def finalize(model: Module) -> Module:
             if parameter is not None and masked(parameter):
                 del parameter._mask, parameter._masked_version
         for key in _guards(module):
-            del module._forward_pre_hooks[key]
+            del module.__dict__["_forward_pre_hooks"][key]
         if not any(
             module.__dict__.get(kind)
             for kind in ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_pre_hooks")

@@ -48,9 +48,10 @@ class Schedule:
             raise ValueError(
                 f"[Schedule] steps and every must be at least 1, start at least 0: {steps}, {every}, {start}"
             )
-        if method is None:
-            from . import magnitude as method
-        self.model, self.method, self.options = model, method, options
+        from . import magnitude
+
+        self.method: Callable[..., Any] = magnitude if method is None else method
+        self.model, self.options = model, options
         self.sparsity, self.initial = sparsity, initial
         self.start, self.steps, self.every = start, steps, every
         self.time = 0
