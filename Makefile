@@ -47,7 +47,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(TEST)
 
 $(TEST)/needs: $(BIN)/python pyproject.toml
-	$(RUN) -m pip install setuptools wheel 'numpy>=2'
+	$(RUN) -m pip install 'setuptools>=70.1' wheel 'numpy>=2'
 	SPINETAIL_CPU_LEVELS=all $(RUN) -m pip install --no-build-isolation -e '.[test]'
 	@touch $@ $(TEST)/native
 
@@ -81,7 +81,7 @@ pytest: native
 	$(RUN) -m pytest -n $(JOBS)
 
 doctest: native
-	$(RUN) -m pytest --doctest-modules python/spinetail
+	$(RUN) -m pytest --doctest-modules --ignore=python/spinetail/cuda python/spinetail
 
 notebooks: native
 	$(RUN) -m pytest --nbmake --nbmake-timeout=300 -W default examples

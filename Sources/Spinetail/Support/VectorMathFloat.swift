@@ -9,7 +9,7 @@ extension FloatLanes: VectorMath {
     @inline(__always) static var ln2Low: Self { Self(repeating: -2.12194440e-4) }
     @inline(__always) static var tiny: Self { Self(repeating: 1e-15) }
     @inline(__always) static var huge: Self { Self(repeating: 1e30) }
-    @inline(__always) static var smallestNormal: Self { Self(repeating: 1.17549435e-38) }
+    @inline(__always) static var smallestNormal: Self { Self(repeating: Float.leastNormalMagnitude) }
     @inline(__always) static var denormalScale: Self { Self(repeating: 33_554_432) }
     @inline(__always) static var denormalExponent: Self { Self(repeating: 25) }
     @inline(__always) static var erfIsOne: Self { Self(repeating: 3.95) }

@@ -85,7 +85,7 @@ SPINETAIL_INLINE spinetail_f32 spinetail_log_limits_f32(spinetail_f32 x, spineta
 #else
     const spinetail_f32 infinity = __builtin_inff(), nan = __builtin_nanf("");
     spinetail_f32 edge = x < 0 ? nan : x == 0 ? -infinity : x;
-    return (x > 0) & (x < infinity) ? y : edge;
+    return ((x > 0) & (x < infinity)) ? y : edge;
 #endif
 }
 

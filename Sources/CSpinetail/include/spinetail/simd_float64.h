@@ -85,7 +85,7 @@ SPINETAIL_INLINE spinetail_f64 spinetail_log_limits_f64(spinetail_f64 x, spineta
 #else
     const spinetail_f64 infinity = __builtin_inf(), nan = __builtin_nan("");
     spinetail_f64 edge = x < 0 ? nan : x == 0 ? -infinity : x;
-    return (x > 0) & (x < infinity) ? y : edge;
+    return ((x > 0) & (x < infinity)) ? y : edge;
 #endif
 }
 
