@@ -12,7 +12,7 @@ from pathlib import Path
 
 PACKED = 3_000_000
 INSTALLED = 10_000_000
-NEEDED = ("spinetail/py.typed", "spinetail/_native.py", "licenses/LICENSE", "entry_points.txt")
+NEEDED = ("spinetail/py.typed", "spinetail/_native.py", "/LICENSE", "entry_points.txt")
 LEVELS = {"x86_64": ("v2", "v3", "v4"), "aarch64": ("neon",)}
 
 
