@@ -99,6 +99,10 @@ private func backward<E: Real>(
         ).run()
         if status != Status.ok { return status }
     }
+    if rows == 1 && outputs &* inputs <= 65_536 && input.hasUnitColumns && doutput.hasUnitColumns {
+        oneRow(dweight, dbias, doutput, input, E.self)
+        return Status.ok
+    }
     if let dweight, let c = dweight.pointer(E.self) {
         let status = Product(
             rows: outputs, columns: inputs, depth: rows, a: doutput.matrix(E.self, elsewhere: c).transposed,
@@ -111,4 +115,39 @@ private func backward<E: Real>(
         return sumRows(doutput.matrix(E.self, elsewhere: sums), rows: rows, columns: outputs, into: sums)
     }
     return Status.ok
+}
+
+/// Gradients to weight and bias from a single small row: an outer product and a copy.
+private func oneRow<E: Real>(
+    _ dweight: Descriptor?, _ dbias: Descriptor?, _ doutput: Descriptor, _ input: Descriptor, _ type: E.Type
+) {
+    guard let grad = doutput.pointer(E.self) else { return }
+    let outputs = doutput.extent(1)
+    let inputs = input.extent(1)
+    if let dweight, let c = dweight.pointer(E.self), let x = input.pointer(E.self) {
+        let width = E.Lanes.width
+        let whole = inputs &- remainder(inputs, by: width)
+        let rowStride = dweight.stride(0, of: E.self)
+        var o = 0
+        while o < outputs {
+            let row = c + o &* rowStride
+            let factor = E.Lanes(repeating: grad[o])
+            var i = 0
+            while i < whole {
+                (factor * E.Lanes.load(x + i)).store(row + i)
+                i &+= width
+            }
+            if i < inputs {
+                (factor * E.Lanes.load(x + i, count: inputs &- i, fill: 0)).store(row + i, count: inputs &- i)
+            }
+            o &+= 1
+        }
+    }
+    if let dbias, let sums = dbias.pointer(E.self) {
+        var o = 0
+        while o < outputs {
+            sums[o] = grad[o]
+            o &+= 1
+        }
+    }
 }

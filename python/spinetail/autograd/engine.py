@@ -22,6 +22,17 @@ FREED = (
 )
 
 
+# Operations whose gradients are computed by kernels alone.
+NATIVE = frozenset(("linear", "relu", "cross_entropy", "conv2d", "max_pool2d", "layer_norm", "batch_norm"))
+
+
+def silence() -> np.errstate:
+    """NumPy's warnings off, until `__exit__` of the result."""
+    quiet = np.errstate(all="ignore")
+    quiet.__enter__()
+    return quiet
+
+
 def run(edges: Sequence, grads: Sequence, retain: bool, graph: bool, targets: Sequence | None) -> tuple[dict, dict]:
     """Send `grads` into `edges` and on through the graph.
 
@@ -35,14 +46,27 @@ def run(edges: Sequence, grads: Sequence, retain: bool, graph: bool, targets: Se
     useful = None if targets is None else reach(edges, targets)
     wanted = () if targets is None else {t.number for t in targets if type(t) is Node}
     before, state.enabled = state.enabled, graph
-    quiet = np.errstate(all="ignore")  # as PyTorch: infinities and NaNs pass without a warning
-    quiet.__enter__()
+    quiet = (
+        None  # infinities and NaNs pass without NumPy's warnings; kernels give none, so NumPy is told when it starts
+    )
+    first = None  # the only node that waits, which needs no heap
     try:
         while True:
             for edge, grad in zip(edges, grads, strict=True):
                 if grad is None or edge is None or (useful is not None and id(edge) not in useful):
                     continue
                 if type(edge) is Node:
+                    if first is not None:
+                        if first[0] is edge:
+                            quiet = quiet or silence()
+                            first[1] = first[1] + grad
+                            continue
+                        pending[first[0].number] = first
+                        heappush(heap, first[0].number)
+                        first = None
+                    elif not heap:
+                        first = [edge, grad]
+                        continue
                     key = edge.number
                     entry = pending.get(key)
                     if entry is None:
@@ -55,10 +79,15 @@ def run(edges: Sequence, grads: Sequence, retain: bool, graph: bool, targets: Se
                     if entry is None:
                         leaves[key] = [edge, grad]
                         continue
+                quiet = quiet or silence()
                 entry[1] = entry[1] + grad
-            if not heap:
+            if first is not None:
+                node, grad = first
+                first = None
+            elif heap:
+                node, grad = pending.pop(heappop(heap))
+            else:
                 return leaves, captured
-            node, grad = pending.pop(heappop(heap))
             edges = node.edges
             index = node.index
             if index is None or index >= 0:
@@ -93,10 +122,13 @@ def run(edges: Sequence, grads: Sequence, retain: bool, graph: bool, targets: Se
                         "cannot be differentiated a second time"
                     )
                 state.node = node
+            if quiet is None and (graph or node.label not in NATIVE):
+                quiet = silence()
             grads = backward(grad) if index is None else backward(*grad)
             edge = entry = backward = node = grad = None  # gradients that only `grads` holds can be handed over
     finally:
-        quiet.__exit__(None, None, None)
+        if quiet is not None:
+            quiet.__exit__(None, None, None)
         state.enabled = before
         state.node = None
 

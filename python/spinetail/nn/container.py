@@ -8,7 +8,10 @@ from operator import index as as_index
 from typing import Any
 
 from ..autograd import Tensor
+from ..functional.gemm import linear_relu
 from . import display
+from .activation import ReLU
+from .linear import Linear
 from .module import Module
 from .parameter import Parameter
 
@@ -107,9 +110,20 @@ class Sequential(_Listed):
                 self.add_module(str(i), module)  # type: ignore[arg-type]
 
     def forward(self, input: Any) -> Any:
+        waiting = None  # a Linear that may take the ReLU behind it into its own product
         for module in self._modules.values():
-            input = module(input)  # type: ignore[misc]
-        return input
+            if waiting is not None:
+                if type(module) is ReLU and not module._hooked:
+                    input = linear_relu(input, waiting.weight, waiting.bias)
+                    waiting = None
+                    continue
+                input = waiting(input)
+                waiting = None
+            if type(module) is Linear and not module._hooked and isinstance(input, Tensor):
+                waiting = module
+            else:
+                input = module(input)  # type: ignore[misc]
+        return input if waiting is None else waiting(input)
 
     def __getitem__(self, index: int | slice) -> Any:
         items = list(self._modules.items())

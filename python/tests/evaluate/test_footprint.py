@@ -85,7 +85,7 @@ def test_profile():
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 8))
     found = st.evaluate.profile(model, st.zeros(32, 64), repeats=5)
     assert found.memory["0"] == 32 * 64 * 4
-    assert found.peak_memory >= 2 * 32 * 64 * 4
+    assert found.peak_memory >= 32 * (64 + 8) * 4  # the ReLU works inside the first product
     assert 0 < sum(found.seconds.values()) < 1
     text = repr(found)
     assert "64×" not in text.splitlines()[0] and "32×64" in text and "total" in text

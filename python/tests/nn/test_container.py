@@ -153,3 +153,29 @@ def test_parameter_dict():
             wrong()
     box.clear()
     assert len(box) == 0 and repr(box) == "ParameterDict()"
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_layer_takes_the_relu_behind_it_into_its_product(bias):
+    st.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 7, bias=bias), nn.ReLU(), nn.Linear(7, 3, bias=bias), nn.ReLU()).double()
+    x = st.randn(4, 5, dtype=st.float64, requires_grad=True)
+    hidden = st.relu(net[0](x))
+    expected = st.relu(net[2](hidden))
+    assert st.equal(net(x), expected)
+    expected.sum().backward()
+    plain = [p.grad.clone() for p in (x, *net.parameters())]
+    for p in (x, *net.parameters()):
+        p.grad = None
+    net(x).sum().backward()
+    assert all(st.allclose(p.grad, g) for p, g in zip((x, *net.parameters()), plain, strict=True))
+    assert st.autograd.gradcheck(net, (x,))
+    assert st.autograd.gradgradcheck(lambda x: net(x) ** 2, (x,))
+
+
+def test_hooked_layers_are_called_one_by_one():
+    seen = []
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    net[1].register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape))
+    net(st.ones(3, 2))
+    assert seen == [(3, 2)]
