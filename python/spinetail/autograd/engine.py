@@ -22,8 +22,8 @@ FREED = (
 )
 
 
-# Operations whose gradients are computed by kernels alone.
-NATIVE = frozenset(("linear", "relu", "cross_entropy", "conv2d", "max_pool2d", "layer_norm", "batch_norm"))
+# Operations whose float32 and float64 gradients are computed by kernels alone.
+NATIVE = frozenset(("linear", "relu"))
 
 
 def silence() -> np.errstate:
@@ -122,7 +122,7 @@ def run(edges: Sequence, grads: Sequence, retain: bool, graph: bool, targets: Se
                         "cannot be differentiated a second time"
                     )
                 state.node = node
-            if quiet is None and (graph or node.label not in NATIVE):
+            if quiet is None and (node.label not in NATIVE or graph or grad.dtype.char not in "fd"):
                 quiet = silence()
             grads = backward(grad) if index is None else backward(*grad)
             edge = entry = backward = node = grad = None  # gradients that only `grads` holds can be handed over

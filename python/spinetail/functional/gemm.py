@@ -42,16 +42,29 @@ def linear(input, weight, bias=None):
             bias = _lift(bias)
         b = bias._array
         needs_bias = bias._requires_grad
-    x = input._array
-    w = weight._array
-    y = ops.linear(x, w, b)
-    needs = (input._requires_grad, weight._requires_grad, needs_bias)
+    y = ops.linear(input._array, weight._array, b)
+    return _recorded(y, input, weight, bias, (input._requires_grad, weight._requires_grad, needs_bias), False)
+
+
+def linear_relu(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """relu(linear(input, weight, bias)) as one operation, for layers that follow each other."""
+    y = ops.linear(input._array, weight._array, None if bias is None else bias._array, True)
+    needs = (input._requires_grad, weight._requires_grad, bias is not None and bias._requires_grad)
+    return _recorded(y, input, weight, bias, needs, True)
+
+
+def _recorded(y, input, weight, bias, needs, relu: bool) -> Tensor:
+    """The layer's output `y` on the tape; with `relu`, gradients count only where y > 0."""
     if needs == (False, False, False) or not enabled():
         return wrap(y)
+    x = input._array
+    w = weight._array
 
     def backward(grad):
         if type(grad) is ndarray:
-            return ops.linear_backward(grad, x, w, needs)
+            return ops.linear_backward(relu_backward(grad, y) if relu else grad, x, w, needs)
+        if relu:
+            grad = grad * wrap((y > 0).astype(y.dtype))
         rows = grad.reshape(-1, grad.shape[-1])
         return (
             matmul(grad, weight) if needs[0] else None,
@@ -59,7 +72,7 @@ def linear(input, weight, bias=None):
             rows.sum(0) if needs[2] else None,
         )
 
-    return record(y, (input, weight, bias), backward, (input, weight), "linear", twice=True)
+    return record(y, (input, weight, bias), backward, (input, weight), "linear", relu, True)
 
 
 def bilinear(input1, input2, weight, bias=None):
@@ -84,29 +97,6 @@ def bilinear(input1, input2, weight, bias=None):
     products = matmul(by_first.reshape(count, w[0], w[2]), input2.reshape(count, w[2], 1))
     result = products.reshape(*x[:-1], w[0])
     return result if bias is None else result + bias
-
-
-def linear_relu(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """relu(linear(input, weight, bias)) as one operation, for layers that follow each other."""
-    x = input._array
-    w = weight._array
-    y = ops.linear(x, w, None if bias is None else bias._array, True)
-    needs = (input._requires_grad, weight._requires_grad, bias is not None and bias._requires_grad)
-    if needs == (False, False, False) or not enabled():
-        return wrap(y)
-
-    def backward(grad):
-        if type(grad) is ndarray:
-            return ops.linear_backward(relu_backward(grad, y), x, w, needs)
-        grad = grad * wrap((y > 0).astype(y.dtype))
-        rows = grad.reshape(-1, grad.shape[-1])
-        return (
-            matmul(grad, weight) if needs[0] else None,
-            matmul(rows.t(), input.reshape(-1, x.shape[-1])) if needs[1] else None,
-            rows.sum(0) if needs[2] else None,
-        )
-
-    return record(y, (input, weight, bias), backward, (input, weight), "linear", saved_output=True, twice=True)
 
 
 def matmul(input, other):

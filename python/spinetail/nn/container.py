@@ -25,6 +25,11 @@ def _place(owner: object, index: int, length: int) -> int:
     return place % length
 
 
+def _plain(module: object, kind: type[Module]) -> bool:
+    """Whether calling the module does what its class does: no hooks, and no forward of its own."""
+    return type(module) is kind and not module._hooked and "forward" not in module.__dict__
+
+
 class _Listed(Module):
     """What Sequential and ModuleList share: modules named "0", "1", ..."""
 
@@ -113,13 +118,13 @@ class Sequential(_Listed):
         waiting = None  # a Linear that may take the ReLU behind it into its own product
         for module in self._modules.values():
             if waiting is not None:
-                if type(module) is ReLU and not module._hooked:
+                if _plain(module, ReLU):
                     input = linear_relu(input, waiting.weight, waiting.bias)
                     waiting = None
                     continue
                 input = waiting(input)
                 waiting = None
-            if type(module) is Linear and not module._hooked and isinstance(input, Tensor):
+            if _plain(module, Linear) and isinstance(input, Tensor):
                 waiting = module
             else:
                 input = module(input)  # type: ignore[misc]

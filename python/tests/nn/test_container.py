@@ -179,3 +179,9 @@ def test_hooked_layers_are_called_one_by_one():
     net[1].register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape))
     net(st.ones(3, 2))
     assert seen == [(3, 2)]
+
+
+def test_a_layer_with_a_forward_of_its_own_keeps_it():
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    net[0].forward = lambda x: x - 3
+    assert st.equal(net(st.tensor([[2.0, 5.0]])), st.tensor([[0.0, 2.0]]))
