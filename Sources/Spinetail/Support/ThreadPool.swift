@@ -27,7 +27,7 @@ func parallel<Task: ParallelTask>(
             floatControl: spinetail_float_control())
         return withUnsafeMutablePointer(to: &job) { job in
             let threads = Swift.min(workers, count)
-            if threads > 1 && cost > parallelThreshold, let pool = sharedPool(),
+            if threads > 1, let pool = sharedPool(), pool.pays(cost: cost),
                 spinetail_try_lock(&pool.pointee.owned) != 0
             {
                 pool.share(job, threads: threads)
@@ -39,9 +39,6 @@ func parallel<Task: ParallelTask>(
         }
     }
 }
-
-/// Nanoseconds of work below which waking another thread costs more than it brings.
-private let parallelThreshold = 20_000
 
 /// One call of `parallel`, on its caller's stack.
 struct Job {
