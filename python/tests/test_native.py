@@ -33,7 +33,8 @@ def pair(shape=8, dtype=np.float32):
 
 def test_every_function_is_in_the_table():
     functions = {name for name, value in vars(kernels).items() if callable(value) and not name.startswith("_")}
-    assert functions - set(SIGNATURES) == {"get_num_threads", "set_num_threads", "register_bfloat16", "signatures"}
+    others = {"empty", "get_num_threads", "set_num_threads", "register_bfloat16", "signatures"}
+    assert functions - set(SIGNATURES) == others
     assert set().union(*SIGNATURES.values()) <= set("WORNLIDP")
 
 
@@ -239,3 +240,96 @@ def test_thread_counts_are_clamped():
         kernels.set_num_threads(count)
         assert kernels.get_num_threads() == expected
     kernels.set_num_threads(before)
+
+
+# ---- memory of large arrays
+
+LARGE = (1 << 20, np.dtype(np.float32))
+
+
+@pytest.mark.parametrize("shape", [(), 3, (0,), (2, 3), (1000, 1000), np.int64(70_000), (4, 0, 2**40), (np.int8(3), 2)])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "?"])
+def test_empty_is_as_numpys(shape, dtype):
+    mine, other = kernels.empty(shape, np.dtype(dtype)), np.empty(shape, dtype)
+    assert type(mine) is np.ndarray
+    assert mine.shape == other.shape
+    assert mine.dtype == other.dtype
+    assert mine.strides == other.strides
+    assert mine.flags.owndata and mine.flags.writeable and mine.flags.aligned
+    mine[...] = 1
+    assert (mine == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (((3,),), TypeError),
+        (((3,), "f4"), TypeError),
+        (("3", LARGE[1]), TypeError),
+        (((1.5,), LARGE[1]), TypeError),
+        (((-1,), LARGE[1]), ValueError),
+        (((2**40, -1), LARGE[1]), ValueError),
+        (((2**40, 2**40), LARGE[1]), ValueError),
+        (((2**62,), LARGE[1]), ValueError),
+        (((2**64,), LARGE[1]), OverflowError),
+        (((1,) * 65, LARGE[1]), ValueError),
+        (((2**55,), LARGE[1]), MemoryError),
+    ],
+)
+def test_what_no_array_can_be(arguments, error):
+    handler = np.core.multiarray if not hasattr(np, "_core") else np._core.multiarray
+    before = handler.get_handler_name()
+    with pytest.raises(error):
+        kernels.empty(*arguments)
+    assert handler.get_handler_name() == before
+
+
+def test_memory_of_large_arrays_is_used_again():
+    kept = kernels.empty(*LARGE)
+    kept[:] = 7
+    place = kept.ctypes.data
+    view = kept[5:]
+    del kept
+    other = kernels.empty(*LARGE)
+    assert other.ctypes.data != place, "a view keeps its memory"
+    other[:] = 8
+    assert (view == 7).all()
+    del view
+    again = kernels.empty(LARGE[0] - 100, LARGE[1])
+    assert again.ctypes.data == place
+    again[:] = 9
+    assert (other == 8).all()
+
+
+def test_memory_that_is_kept_has_a_limit():
+    """Arrays of many sizes come and go; what stays behind is bounded."""
+    program = """
+import numpy as np, resource
+from spinetail._native import kernels
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+before = resident()
+for size in range(1, 60):
+    kernels.empty(size << 20, np.dtype("f4"))[:] = 1
+assert resident() - before < 300 << 20, resident() - before
+large = [kernels.empty(20 << 20, np.dtype("f4")) for _ in range(6)]
+for each in large: each[:] = 1
+del large, each
+assert resident() - before < 300 << 20, resident() - before
+"""
+    if not os.path.exists("/proc/self/statm"):
+        return
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_large_arrays_may_be_resized_and_copied():
+    array = kernels.empty(*LARGE)
+    array[:] = np.arange(LARGE[0])
+    copy = array.copy()
+    array.resize(3 * LARGE[0], refcheck=False)
+    assert (array[: LARGE[0]] == copy).all() and not array[LARGE[0] :].any()
+    array.resize(10, refcheck=False)
+    assert (array == copy[:10]).all()
+    del array
+    assert kernels.empty(*LARGE).shape == copy.shape

@@ -11,11 +11,10 @@ from collections.abc import Callable
 import numpy as np
 
 from .._native import kernels
-from .arrays import FLOAT32, FLOAT64, floating, is_half, normal_axis
+from .arrays import FLOAT32, FLOAT64, empty, floating, is_half, normal_axis
 
 _forward = kernels.activation_forward
 _backward = kernels.activation_backward
-_empty = np.empty
 
 # The function codes of activation.h.
 RELU, LEAKY_RELU, ELU, SELU, GELU, GELU_TANH, SILU, MISH, SIGMOID, LOGSIGMOID = range(1, 11)
@@ -28,13 +27,13 @@ def _apply(name: str, code: int, x: np.ndarray, alpha: float = 0.0, beta: float 
     try:
         dtype = x.dtype
         if (dtype is FLOAT32 or dtype is FLOAT64) and x.flags.c_contiguous:
-            y = _empty(x.shape, dtype)
+            y = empty(x.shape, dtype)
             _forward(y, x, code, alpha, beta)
             return y
     except AttributeError:
         pass
     values = floating(name, x)
-    y = _empty(values.shape, values.dtype)
+    y = empty(values.shape, values.dtype)
     _forward(y, values, code, alpha, beta)
     return y.astype(x.dtype) if is_half(x.dtype) else y
 
@@ -51,13 +50,13 @@ def _derive(
             and grad.flags.c_contiguous
             and grad.shape == saved.shape
         ):
-            dx = _empty(saved.shape, dtype)
+            dx = empty(saved.shape, dtype)
             _backward(dx, grad, saved, code, alpha, beta)
             return dx
     except AttributeError:
         pass
     g, s = pair(name, grad, saved)
-    dx = _empty(s.shape, s.dtype)
+    dx = empty(s.shape, s.dtype)
     _backward(dx, g, s, code, alpha, beta)
     return dx.astype(saved.dtype) if is_half(saved.dtype) else dx
 
@@ -305,14 +304,14 @@ def _softmax(name: str, logarithm: int, input: np.ndarray, axis: int) -> np.ndar
     try:
         dtype = input.dtype
         if (dtype is FLOAT32 or dtype is FLOAT64) and input.flags.c_contiguous and 0 <= axis < input.ndim:
-            y = _empty(input.shape, dtype)
+            y = empty(input.shape, dtype)
             kernels.softmax_forward(y, input, axis, logarithm)
             return y
     except AttributeError:
         pass
     x = floating(name, input)
     axis = normal_axis(name, axis, x.ndim)
-    y = _empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
     if x.ndim:
         kernels.softmax_forward(y, x, axis, logarithm)
     else:
@@ -323,7 +322,7 @@ def _softmax(name: str, logarithm: int, input: np.ndarray, axis: int) -> np.ndar
 def _softmax_backward(name: str, logarithm: int, grad: np.ndarray, output: np.ndarray, axis: int) -> np.ndarray:
     g, y = pair(name, grad, output)
     axis = normal_axis(name, axis, y.ndim)
-    dx = _empty(y.shape, y.dtype)
+    dx = empty(y.shape, y.dtype)
     if y.ndim:
         kernels.softmax_backward(dx, g, y, axis, logarithm)
     else:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._native import kernels
+
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
+
+empty = kernels.empty
+"""`numpy.empty(shape, dtype)` for outputs: a large one gets memory that an earlier one let go, not pages of zeros."""
 
 
 def floating(name: str, array: np.ndarray, argument: str = "input") -> np.ndarray:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from .._native import kernels
-from .arrays import FLOAT32, FLOAT64, floating, is_half
+from .arrays import FLOAT32, FLOAT64, empty, floating, is_half
 
 REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
-_empty = np.empty
 _INT64 = np.dtype(np.int64)
 _UINT8 = np.dtype(np.uint8)
 
@@ -61,8 +60,8 @@ def _cross_entropy(input, target, weight, ignore_index, reduction, label_smoothi
             and target.flags.c_contiguous
         ):
             code = REDUCTIONS[reduction]
-            loss = _empty(() if code else target.shape, dtype)
-            gradient = _empty(input.shape, dtype) if wants_gradient else None
+            loss = empty(() if code else target.shape, dtype)
+            gradient = empty(input.shape, dtype) if wants_gradient else None
             kernels.cross_entropy(loss, gradient, input, target, weight, ignore_index, 0.0, code)
             return loss, gradient
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):
@@ -91,16 +90,16 @@ def _cross_entropy_carefully(input, target, weight, ignore_index, reduction, lab
         x = x.astype(np.float64)
         w = w if w is None else w.astype(np.float64)
     rows, restore = _samples_by_classes(x)
-    gradient = _empty(rows.shape, rows.dtype) if wants_gradient else None
+    gradient = empty(rows.shape, rows.dtype) if wants_gradient else None
     if soft:
         t = floating(name, target, "target").astype(rows.dtype, copy=False)
         t = _samples_by_classes(t)[0]
         samples = rows.shape[0]
-        loss = _empty(() if code else samples, rows.dtype)
+        loss = empty(() if code else samples, rows.dtype)
         kernels.cross_entropy_soft(loss, gradient, rows, t, w, label_smoothing, code)
     else:
         t = class_indices(name, x, target, classes, ignore_index)
-        loss = _empty(() if code else t.shape, rows.dtype)
+        loss = empty(() if code else t.shape, rows.dtype)
         kernels.cross_entropy(loss, gradient, rows, t, w, ignore_index, label_smoothing, code)
     if code == 0:
         loss = loss.reshape(x.shape[:1] + x.shape[2:] if x.ndim > 1 else ())
@@ -192,8 +191,8 @@ def _nll(input, target, weight, ignore_index, reduction, wants_gradient):
     w = class_weight(name, weight, x, classes)
     t = class_indices(name, x, target, classes, ignore_index)
     rows, restore = _samples_by_classes(x)
-    gradient = _empty(rows.shape, rows.dtype) if wants_gradient else None
-    loss = _empty(() if code else t.shape, rows.dtype)
+    gradient = empty(rows.shape, rows.dtype) if wants_gradient else None
+    loss = empty(() if code else t.shape, rows.dtype)
     kernels.nll_loss(loss, gradient, rows, t, w, ignore_index, code)
     if code == 0:
         loss = loss.reshape(x.shape[:1] + x.shape[2:] if x.ndim > 1 else ())
@@ -228,8 +227,8 @@ def _mse(input, target, reduction, wants_gradient):
         difference = x - t
         loss, gradient = difference * difference, (difference + difference if wants_gradient else None)
     else:
-        loss = _empty((), x.dtype)
-        gradient = _empty(x.shape, x.dtype) if wants_gradient else None
+        loss = empty((), x.dtype)
+        gradient = empty(x.shape, x.dtype) if wants_gradient else None
         kernels.squared_error(loss, gradient, x, t, code)
     if not native and is_half(input.dtype):
         loss = loss.astype(input.dtype)

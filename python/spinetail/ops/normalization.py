@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._native import kernels
+from .arrays import empty
 
 Array = np.ndarray
 Needs = tuple[bool, bool, bool]
@@ -28,9 +29,9 @@ def layer_norm(
     x, shape = _rows("layer_norm", input, normalized_shape)
     w = _parameter("layer_norm", "weight", weight, shape, x)
     b = _parameter("layer_norm", "bias", bias, shape, x)
-    output = np.empty(x.shape, x.dtype)
+    output = empty(x.shape, x.dtype)
     columns = math.prod(shape)
-    mean, scale = (np.empty(x.size // columns if columns else 0, x.dtype) for _ in range(2))
+    mean, scale = (empty(x.size // columns if columns else 0, x.dtype) for _ in range(2))
     if x.size:
         kernels.normalization_rows_forward(output, mean, scale, x, w, b, columns, eps, 1)
     return output, mean, scale
@@ -63,9 +64,9 @@ def rms_norm(
     w = _parameter("rms_norm", "weight", weight, shape, x)
     if eps is None:
         eps = float(np.finfo(x.dtype).eps)
-    output = np.empty(x.shape, x.dtype)
+    output = empty(x.shape, x.dtype)
     columns = math.prod(shape)
-    scale = np.empty(x.size // columns if columns else 0, x.dtype)
+    scale = empty(x.size // columns if columns else 0, x.dtype)
     if x.size:
         kernels.normalization_rows_forward(output, None, scale, x, w, None, columns, eps, 0)
     return output, scale
@@ -93,7 +94,7 @@ def batch_norm(
     b = _parameter(name, "bias", bias, (channels,), x)
     m = _parameter(name, "running_mean", running_mean, (channels,), x)
     v = _parameter(name, "running_var", running_var, (channels,), x)
-    output = np.empty(x.shape, x.dtype)
+    output = empty(x.shape, x.dtype)
     if not training:
         if m is None or v is None:
             raise ValueError(f"[{name}] expected running_mean and running_var, which are needed outside training")
@@ -145,8 +146,8 @@ def group_norm(
         )
     w = _parameter("group_norm", "weight", weight, (channels,), x)
     b = _parameter("group_norm", "bias", bias, (channels,), x)
-    output = np.empty(x.shape, x.dtype)
-    mean, scale = (np.empty((x.shape[0], num_groups), x.dtype) for _ in range(2))
+    output = empty(x.shape, x.dtype)
+    mean, scale = (empty((x.shape[0], num_groups), x.dtype) for _ in range(2))
     if x.size:
         kernels.normalization_group_forward(output, mean, scale, x, w, b, num_groups, eps)
     return output, mean, scale
@@ -222,7 +223,7 @@ def _gradient(name: str, array: Array, x: Array) -> Array:
 
 
 def _outputs(x: Array, shape: tuple[int, ...], needs: Needs) -> tuple[Any, ...]:
-    dx = np.empty(x.shape, x.dtype) if needs[0] else None
+    dx = empty(x.shape, x.dtype) if needs[0] else None
     dw = np.zeros(shape, x.dtype) if needs[1] else None
     db = np.zeros(shape, x.dtype) if needs[2] else None
     return dx, dw, db
