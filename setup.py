@@ -145,12 +145,15 @@ def extensions() -> list[Extension]:
     result = [Extension("spinetail._cpu", [f"{folder}/cpu.c"], define_macros=macros, **common)]
     sources = [p for p in sorted(ROOT.glob("Sources/**/*")) if p.is_file()]
     depends = ["setup.py", "Package.swift", *(str(p.relative_to(ROOT)) for p in sources)]
+    numpys = ("NPY_TARGET_VERSION", "NPY_1_22_API_VERSION")
+    tape = [f"{folder}/tape.c", f"{folder}/engine.c"]
+    result.append(Extension("spinetail._tape", tape, depends=depends, define_macros=[*macros, numpys], **common))
     for name, flags in wanted_levels().items():
         ext = Extension(
             f"spinetail._spinetail_{name}",
             [f"{folder}/module.c"],
             depends=depends,
-            define_macros=[*macros, ("SPINETAIL_LEVEL", name), ("NPY_TARGET_VERSION", "NPY_1_22_API_VERSION")],
+            define_macros=[*macros, ("SPINETAIL_LEVEL", name), numpys],
             extra_link_args=[f"-Wl,--version-script={folder}/exports.map", *LINK_FLAGS],
             **common,
         )

@@ -31,7 +31,8 @@ def problems(path: Path) -> list[str]:
     if installed > INSTALLED:
         found.append(f"{installed} bytes installed, at most {INSTALLED} wanted")
     machine = path.stem.partition("linux_")[2]
-    needed = [*NEEDED, *(f"spinetail/_spinetail_{level}.abi3.so" for level in LEVELS.get(machine, ()))]
+    extensions = ("_cpu", "_tape", *(f"_spinetail_{level}" for level in LEVELS.get(machine, ())))
+    needed = [*NEEDED, *(f"spinetail/{name}.abi3.so" for name in extensions)]
     found += [f"{name} is missing" for name in needed if not any(have.endswith(name) for have in names)]
     found += [f"{name} does not belong in it" for name in names if not name.startswith("spinetail")]
     return found

@@ -16,6 +16,7 @@ FLOORS = {
     "version": 2,
     "_cpu": 2,
     "_native": 2,
+    "_tape": 2,
     "config": 2,
     "dtypes": 2,
     "devices": 2,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import heappop, heappush
-from sys import getrefcount
 
 import numpy as np
 
+from .._tape import connect, deliver, propagate
 from .mode import state
 from .tensor import Tensor
 
@@ -26,6 +25,20 @@ FREED = (
 NATIVE = frozenset(("linear", "relu"))
 
 
+def run(edges: Sequence, grads: Sequence, retain: bool, graph: bool, targets: Sequence | None) -> tuple[dict, dict]:
+    """Send `grads` into `edges` and on through the graph (Sources/PythonModule/engine.c).
+
+    Returns what arrived: {id: [leaf, gradient]} and, for nodes among `targets`, {number: gradient}. With `targets`
+    (edges) only what leads to them is visited. With `graph` the gradients are Tensors and their arithmetic is recorded.
+    """
+    useful = None if targets is None else reach(edges, targets)
+    wanted = None if targets is None else {t.number for t in targets if type(t) is Node}
+    return propagate(tuple(edges), grads, retain, graph, useful, wanted, False)
+
+
+# What C asks for.
+
+
 def silence() -> np.errstate:
     """NumPy's warnings off, until `__exit__` of the result."""
     quiet = np.errstate(all="ignore")
@@ -33,104 +46,31 @@ def silence() -> np.errstate:
     return quiet
 
 
-def run(edges: Sequence, grads: Sequence, retain: bool, graph: bool, targets: Sequence | None) -> tuple[dict, dict]:
-    """Send `grads` into `edges` and on through the graph.
+def recording(node: Node | None) -> None:
+    """Note which node runs while second derivatives are recorded."""
+    state.node = node
 
-    Returns what arrived: {id: [leaf, gradient]} and, for nodes among `targets`, {number: gradient}. With `targets`
-    (edges) only what leads to them is visited. With `graph` the gradients are Tensors and their arithmetic is recorded.
-    """
-    pending: dict = {}  # number -> [node, gradient so far]
-    heap: list = []
-    leaves: dict = {}
-    captured: dict = {}
-    useful = None if targets is None else reach(edges, targets)
-    wanted = () if targets is None else {t.number for t in targets if type(t) is Node}
-    before, state.enabled = state.enabled, graph
-    quiet = (
-        None  # infinities and NaNs pass without NumPy's warnings; kernels give none, so NumPy is told when it starts
+
+def refuse(node: Node, graph: bool) -> None:
+    """Raise for a node without its function, or (`graph`) with one whose gradient cannot be differentiated."""
+    if not graph:
+        raise RuntimeError(FREED)
+    raise RuntimeError(
+        f"[{node.label}] create_graph=True is not supported here: the gradient of {node.name()} "
+        "cannot be differentiated a second time"
     )
-    first = None  # the only node that waits, which needs no heap
-    try:
-        while True:
-            for edge, grad in zip(edges, grads, strict=True):
-                if grad is None or edge is None or (useful is not None and id(edge) not in useful):
-                    continue
-                if type(edge) is Node:
-                    if first is not None:
-                        if first[0] is edge:
-                            quiet = quiet or silence()
-                            first[1] = first[1] + grad
-                            continue
-                        pending[first[0].number] = first
-                        heappush(heap, first[0].number)
-                        first = None
-                    elif not heap:
-                        first = [edge, grad]
-                        continue
-                    key = edge.number
-                    entry = pending.get(key)
-                    if entry is None:
-                        pending[key] = [edge, grad]
-                        heappush(heap, key)
-                        continue
-                else:
-                    key = id(edge)
-                    entry = leaves.get(key)
-                    if entry is None:
-                        leaves[key] = [edge, grad]
-                        continue
-                quiet = quiet or silence()
-                entry[1] = entry[1] + grad
-            if first is not None:
-                node, grad = first
-                first = None
-            elif heap:
-                node, grad = pending.pop(heappop(heap))
-            else:
-                return leaves, captured
-            edges = node.edges
-            index = node.index
-            if index is None or index >= 0:
-                if type(grad) is not ndarray and not graph:
-                    grad = np.asarray(grad)
-                if node.hooks:
-                    grad = hooks.run(node.hooks, grad)
-                if node.number in wanted:
-                    captured[node.number] = grad
-                if index is not None:  # one of several outputs: the parent waits for all of them
-                    (parent,) = edges
-                    entry = pending.get(parent.number)
-                    if entry is None:
-                        entry = pending[parent.number] = [parent, [None] * -parent.index]
-                        heappush(heap, parent.number)
-                    entry[1][index] = grad
-                    edges = grads = ()
-                    continue
-            backward = node.backward
-            if backward is None:
-                raise RuntimeError(FREED)
-            if node.saved:
-                if tape.last_change < node.number:
-                    verify(node)
-                if not retain:
-                    node.backward = None
-                    node.saved = (None,)
-            if graph:
-                if not node.twice:
-                    raise RuntimeError(
-                        f"[{node.label}] create_graph=True is not supported here: the gradient of {node.name()} "
-                        "cannot be differentiated a second time"
-                    )
-                state.node = node
-            if quiet is None and (node.label not in NATIVE or graph or grad.dtype.char not in "fd"):
-                quiet = silence()
-            grads = backward(grad) if index is None else backward(*grad)
-            edge = entry = backward = node = grad = None  # gradients that only `grads` holds can be handed over
-    finally:
-        if quiet is not None:
-            quiet.__exit__(None, None, None)
-        state.enabled = before
-        state.node = None
+
+
+def accumulate(grad: Tensor, more: ndarray) -> None:
+    """Add to a gradient in its memory."""
+    np.add(grad._array, more, out=grad._array)
+    tape.bump(grad)
+
+
+def after(leaf: Tensor) -> None:
+    """Call the hooks of a leaf that come after its gradient has been accumulated."""
+    for hook in list(leaf._hooks[1].values()):
+        hook(leaf)
 
 
 def verify(node) -> None:
@@ -163,38 +103,6 @@ def reach(edges: Sequence, targets: Sequence) -> set:
         if any(id(e) in useful for e in node.edges if e is not None):
             useful.add(id(node))
     return useful
-
-
-def _sole() -> int:
-    entry = [None, np.empty(1)]
-    return getrefcount(entry[1])
-
-
-SOLE = _sole()
-
-
-def deliver(entry: list, graph: bool) -> None:
-    """Add a gradient to `.grad` of its leaf, which gets memory of its own."""
-    leaf = entry[0]
-    if leaf._hooks is not None and leaf._hooks[0]:
-        entry[1] = hooks.run(leaf._hooks[0], entry[1])
-    if graph:
-        leaf.grad = entry[1] if leaf.grad is None else leaf.grad + entry[1]
-    elif leaf.grad is None:
-        if type(entry[1]) is ndarray and getrefcount(entry[1]) == SOLE:
-            grad = entry[1]
-            if grad.base is not None or not grad.flags.c_contiguous:
-                grad = grad.copy()
-        else:
-            grad = np.array(entry[1])
-        leaf.grad = tape.wrap(grad)
-    else:
-        grad = leaf.grad
-        np.add(grad._array, entry[1], out=grad._array)
-        tape.bump(grad)
-    if leaf._hooks is not None and leaf._hooks[1]:
-        for hook in list(leaf._hooks[1].values()):
-            hook(leaf)
 
 
 def seeds(outputs: Sequence, gradients: Sequence, graph: bool) -> list:
@@ -237,13 +145,10 @@ def backward(
 ) -> None:
     """Add the gradients of `tensors` to `.grad` of the leaves, or of `inputs` only."""
     retain = create_graph if retain_graph is None else retain_graph
-    edges = [t._node or t for t in tensors]
+    edges = tuple([t._node or t for t in tensors])
     grads = seeds(tensors, grad_tensors, create_graph)
     if inputs is None:
-        leaves, _ = run(edges, grads, retain, create_graph, None)
-        grads = None
-        for entry in leaves.values():
-            deliver(entry, create_graph)
+        propagate(edges, grads, retain, create_graph, None, None, True)
         return
     chosen = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if not chosen:
@@ -254,7 +159,7 @@ def backward(
         if tensor._node is not None and tensor._node.number in captured:
             entry = [tensor, captured[tensor._node.number]]
         if entry is not None:
-            deliver(entry, create_graph)
+            deliver(*entry, create_graph)
 
 
 def grad(
@@ -321,3 +226,5 @@ def grad(
 
 from . import hooks, tape  # noqa: E402
 from .tape import Node  # noqa: E402
+
+connect(Tensor, silence, verify, hooks.run, after, accumulate, refuse, NATIVE, recording)

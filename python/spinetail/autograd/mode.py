@@ -5,27 +5,15 @@ from __future__ import annotations
 from _thread import _local
 from functools import wraps
 
+from .._tape import enable, is_grad_enabled
+
 
 class _State(_local):
-    enabled = True
     inference = False
     node = None  # the node that the engine runs, while it records second derivatives
 
 
 state = _State()
-
-
-def is_grad_enabled() -> bool:
-    """Whether operations of this thread are recorded for `backward`.
-
-    >>> import spinetail as st
-    >>> with st.no_grad():
-    ...     st.is_grad_enabled()
-    False
-    """
-    return state.enabled
-
-
 enabled = is_grad_enabled
 
 
@@ -44,12 +32,11 @@ class _Switch:
         self.before: list = []
 
     def __enter__(self) -> _Switch:
-        self.before.append(state.enabled)
-        state.enabled = self.value
+        self.before.append(enable(self.value))
         return self
 
     def __exit__(self, *exception: object) -> None:
-        state.enabled = self.before.pop()
+        enable(self.before.pop())
 
     def __call__(self, function):
         fresh = self._fresh
@@ -133,15 +120,14 @@ class set_grad_enabled(_Switch):
 
     def __init__(self, mode: bool) -> None:
         _Switch.__init__(self, bool(mode))
-        self.before.append(state.enabled)  # takes effect without `with`, as in PyTorch
-        state.enabled = self.value
+        self.before.append(enable(self.value))  # takes effect without `with`, as in PyTorch
 
     def __enter__(self) -> set_grad_enabled:
-        state.enabled = self.value
+        enable(self.value)
         return self
 
     def __call__(self, function):
-        state.enabled = self.before.pop()
+        enable(self.before.pop())
         return _Switch.__call__(self, function)
 
 
@@ -168,13 +154,12 @@ class inference_mode(_Switch):
 
     def __enter__(self) -> inference_mode:
         self.was.append(state.inference)
-        self.before.append(state.enabled)
+        self.before.append(enable(self.value))
         state.inference = not self.value
-        state.enabled = self.value
         return self
 
     def __exit__(self, *exception: object) -> None:
-        state.enabled = self.before.pop()
+        enable(self.before.pop())
         state.inference = self.was.pop()
 
     def _fresh(self) -> inference_mode:

@@ -2,19 +2,20 @@
 
 A functional that has computed an array calls `record`, which makes the output tensor and a `Node`. Nodes are numbered
 downwards from -1; a node's number is smaller than those of everything it was computed from, so running nodes in the
-order of their numbers visits each one after all of its consumers.
+order of their numbers visits each one after all of its consumers. What runs at every operation is C
+(Sources/PythonModule/tape.c); the rest of the tape is here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import count
 from weakref import ref
 
 import numpy as np
 
+from .._tape import Node, Storage, bump, make_node, next_number, record, wrap
 from .mode import enabled, state
-from .tensor import Tensor, new
+from .tensor import Tensor
 
 __all__ = [
     "Node",
@@ -23,6 +24,8 @@ __all__ = [
     "enabled",
     "like",
     "like_output",
+    "make_node",
+    "next_number",
     "record",
     "record_many",
     "storage",
@@ -32,45 +35,30 @@ __all__ = [
 ]
 
 ndarray = np.ndarray
-next_number = count(-1, -1).__next__
-last_change = 0  # the number taken by the newest in-place change of any tensor
 
 
-class Node:
-    """One recorded operation. `edges[i]` is where the gradient of input i goes: a node, a leaf tensor, or None."""
-
-    __slots__ = ("__weakref__", "backward", "edges", "hooks", "index", "label", "number", "saved", "twice")
-
-    def name(self) -> str:
-        """The name of the operation, such as 'MulBackward'."""
-        return "".join(part[:1].upper() + part[1:] for part in self.label.split("_")) + "Backward"
-
-    @property
-    def next_functions(self) -> tuple:
-        """Pairs (node or leaf tensor or None, output index), one for each input."""
-        return tuple(
-            (edge.edges[0], edge.index) if isinstance(edge, Node) and edge.index is not None else (edge, 0)
-            for edge in self.edges
-        )
-
-    def register_hook(self, hook: Callable):
-        """Call `hook(grad)` with the gradient that arrives at the node."""
-        return hooks.add(self, hook)
-
-    def __repr__(self) -> str:
-        return f"<{self.name()}>"
+def name(node: Node) -> str:
+    """The name of the operation, such as 'MulBackward'."""
+    return "".join(part[:1].upper() + part[1:] for part in node.label.split("_")) + "Backward"
 
 
-class Storage:
-    """What tensors over the same memory share: how often and when it was changed in place, and who they are."""
+def next_functions(node: Node) -> tuple:
+    """Pairs (node or leaf tensor or None, output index), one for each input."""
+    return tuple(
+        (edge.edges[0], edge.index) if isinstance(edge, Node) and edge.index is not None else (edge, 0)
+        for edge in node.edges
+    )
 
-    __slots__ = ("changed", "limit", "version", "views")
 
-    def __init__(self) -> None:
-        self.changed = 0  # the number of the newest change; 0: never
-        self.version = 0
-        self.views: list | None = None  # weak references to the differentiable views
-        self.limit = 16
+def register_hook(node: Node, hook: Callable):
+    """Call `hook(grad)` with the gradient that arrives at the node."""
+    return hooks.add(node, hook)
+
+
+Node.name = name
+Node.next_functions = property(next_functions)
+Node.register_hook = register_hook
+Node.__repr__ = lambda node: f"<{node.name()}>"
 
 
 def storage(tensor: Tensor) -> Storage:
@@ -79,89 +67,6 @@ def storage(tensor: Tensor) -> Storage:
     if found is None:
         found = tensor._storage = Storage()
     return found
-
-
-def bump(tensor: Tensor) -> None:
-    """Note that the tensor's memory has been changed in place."""
-    global last_change
-    shared = tensor._storage
-    if shared is None:
-        shared = tensor._storage = Storage()
-    shared.changed = last_change = next_number()
-    shared.version += 1
-
-
-def wrap(array: ndarray) -> Tensor:
-    """A tensor around `array` that requires no gradient."""
-    tensor = new(Tensor)
-    tensor._array = array if type(array) is ndarray else np.asarray(array)
-    tensor._requires_grad = False
-    tensor.grad = None
-    tensor._node = None
-    tensor._storage = None
-    tensor._view = None
-    tensor._hooks = None
-    return tensor
-
-
-def make_node(inputs: Sequence, backward: Callable, saved: tuple, label: str, twice: bool) -> Node:
-    """A node for an operation on `inputs` (tensors or None)."""
-    node = new(Node)
-    node.backward = backward
-    node.saved = saved
-    node.label = label
-    node.hooks = None
-    node.index = None
-    node.twice = twice
-    if len(inputs) == 1:
-        first = inputs[0]
-        node.edges = (first._node or first,)
-    else:
-        node.edges = tuple([(i._node or i) if i is not None and i._requires_grad else None for i in inputs])
-    node.number = next_number()
-    return node
-
-
-def record(
-    array: ndarray,
-    inputs: Sequence,
-    backward: Callable,
-    saved: tuple = (),
-    name: str = "",
-    saved_output: bool = False,
-    twice: bool = False,
-) -> Tensor:
-    """The output tensor of an operation of which at least one input requires a gradient.
-
-    `backward(grad)` returns one gradient, or None, for each of `inputs`, in the input's shape and dtype, and leaves
-    `grad` alone. `saved` are the tensors whose arrays `backward` reads; with `saved_output` it reads `array` too. With
-    `twice` the function also takes and returns Tensors (see `like`), which makes second derivatives possible.
-    """
-    tensor = new(Tensor)
-    tensor._array = array if type(array) is ndarray else np.asarray(array)
-    tensor._requires_grad = True
-    tensor.grad = None
-    tensor._view = None
-    tensor._hooks = None
-    node = tensor._node = new(Node)
-    node.backward = backward
-    node.label = name
-    node.hooks = None
-    node.index = None
-    node.twice = twice
-    if len(inputs) == 1:
-        first = inputs[0]
-        node.edges = (first._node or first,)
-    else:
-        node.edges = tuple([(i._node or i) if i is not None and i._requires_grad else None for i in inputs])
-    if saved_output:
-        shared = tensor._storage = Storage()
-        node.saved = (*saved, shared)
-    else:
-        tensor._storage = None
-        node.saved = saved
-    node.number = next_number()
-    return tensor
 
 
 def record_many(
@@ -200,10 +105,7 @@ def view(parent: Tensor, array: ndarray, function: Callable, backward: Callable,
         tensor = record(array, (parent,), backward, name=name, twice=True)
     else:
         tensor = wrap(array)
-    shared = parent._storage
-    if shared is None:
-        shared = parent._storage = Storage()
-    tensor._storage = shared
+    shared = tensor._storage = storage(parent)
     origin = parent._view
     tensor._view = (parent, (function,)) if origin is None else (origin[0], (*origin[1], function))
     views = shared.views

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import dtypes
+from .._tape import Base, make
 
-new = object.__new__
 
-
-class Tensor:
+class Tensor(Base):
     """An array that can require a gradient.
 
     `tensor`, `zeros` and their like make tensors; `Tensor(2, 3)` makes an uninitialised one and `Tensor([1, 2])` a
@@ -25,16 +24,15 @@ class Tensor:
     tensor([2., 4.])
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_array",  # the ndarray
-        "_hooks",  # hooks of a leaf
-        "_node",  # the tape's record of how a non-leaf was made; None for leaves
-        "_requires_grad",
-        "_storage",  # what views of the same memory share (tape.Storage), or None while nobody asked
-        "_view",  # (base tensor, functions from its array to this one) of a differentiable view, or None
-        "grad",  # the accumulated gradient, a Tensor, or None
-    )
+    # The fields are those of `Base`, which C reaches fast:
+    #   _array          the ndarray
+    #   grad            the accumulated gradient, a Tensor, or None
+    #   _hooks          hooks of a leaf
+    #   _node           the tape's record of how a non-leaf was made; None for leaves
+    #   _requires_grad
+    #   _storage        what views of the same memory share (tape.Storage), or None while nobody asked
+    #   _view           (base tensor, functions from its array to this one) of a differentiable view, or None
+    __slots__ = ()
     __array_priority__ = 1000  # ndarray + Tensor is left to Tensor
 
     if TYPE_CHECKING:  # what the functional modules attach, as far as a type checker has to know it
@@ -200,19 +198,6 @@ class Tensor:
 
             copy.__dict__.update(deepcopy(self.__dict__, memo))
         return copy
-
-
-def make(cls: type, array: np.ndarray, requires_grad: bool = False) -> Tensor:
-    """A leaf of the class `cls` (Tensor or a subclass) around `array`, sharing its memory."""
-    tensor = new(cls)
-    tensor._array = array if type(array) is np.ndarray else np.asarray(array)
-    tensor._requires_grad = requires_grad
-    tensor.grad = None
-    tensor._node = None
-    tensor._storage = None
-    tensor._view = None
-    tensor._hooks = None
-    return tensor
 
 
 def _rebuild(cls: type, array: np.ndarray, requires_grad: bool, state: dict | None) -> Tensor:
