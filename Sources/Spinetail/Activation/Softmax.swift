@@ -129,18 +129,23 @@ private struct SoftmaxRows<E: Real>: ParallelTask {
     let work: LineWork
     let logarithm: Bool
 
+    // The next row's largest element is found before this row is finished: it fills the wait for the row's sum.
     func run(_ index: Int, worker: Int) {
         var (line, end) = work.range(index)
+        if line >= end { return }
+        var top = rowLargest(x + line &* work.size, work.size)
         while line < end {
-            let start = line &* work.size
-            let top = rowLargest(x + start, work.size)
+            let from = x + line &* work.size
+            let to = y + line &* work.size
+            let sum =
+                logarithm ? rowExponentialSum(from, work.size, top) : rowExponentials(from, to, work.size, top)
+            let next = line &+ 1 < end ? rowLargest(from + work.size, work.size) : top
             if logarithm {
-                let sum = rowExponentialSum(x + start, work.size, top)
-                rowSubtract(x + start, y + start, work.size, top, logarithm: sum)
+                rowSubtract(from, to, work.size, top, logarithm: sum)
             } else {
-                let sum = rowExponentials(x + start, y + start, work.size, top)
-                rowScale(y + start, work.size, 1 / sum)
+                rowScale(to, work.size, 1 / sum)
             }
+            top = next
             line &+= 1
         }
     }
@@ -252,70 +257,75 @@ private struct SoftmaxRowsBackward<E: Real>: ParallelTask {
     let logarithm: Bool
 
     func run(_ index: Int, worker: Int) {
-        var (line, end) = work.range(index)
+        let (line, end) = work.range(index)
+        if logarithm { rows(line, end, true) } else { rows(line, end, false) }
+    }
+
+    /// The next row's sum is made before this row is written, so that neither waits for the other.
+    @inline(__always) private func rows(_ first: Int, _ end: Int, _ logarithm: Bool) {
+        var line = first
+        if line >= end { return }
+        var own = sum(line &* work.size, logarithm)
         while line < end {
-            let start = line &* work.size
-            if logarithm { logarithmic(start) } else { plain(start) }
+            let next = line &+ 1 < end ? sum((line &+ 1) &* work.size, logarithm) : own
+            write(line &* work.size, E.Lanes(repeating: own.sum()), logarithm)
+            own = next
             line &+= 1
         }
     }
 
-    /// dx = y · (dy - Σ y·dy)
-    @inline(__always) private func plain(_ start: Int) {
+    /// Σ y·dy, or for the logarithm Σ dy, spread over the lanes.
+    @inline(__always) private func sum(_ start: Int, _ logarithm: Bool) -> E.Lanes {
         let width = E.Lanes.width
         let end = start &+ work.size
-        var a = E.Lanes.zero, b = E.Lanes.zero
+        var a = E.Lanes.zero, b = E.Lanes.zero, c = E.Lanes.zero, d = E.Lanes.zero
+        var i = start
+        while i &+ 4 &* width <= end {
+            a = add(i, true, 0, logarithm, a)
+            b = add(i &+ width, true, 0, logarithm, b)
+            c = add(i &+ 2 &* width, true, 0, logarithm, c)
+            d = add(i &+ 3 &* width, true, 0, logarithm, d)
+            i &+= 4 &* width
+        }
+        while i &+ width <= end {
+            a = add(i, true, 0, logarithm, a)
+            i &+= width
+        }
+        if i < end { b = add(i, false, end &- i, logarithm, b) }
+        return (a + b) + (c + d)
+    }
+
+    @inline(__always)
+    private func add(_ i: Int, _ whole: Bool, _ rest: Int, _ logarithm: Bool, _ sum: E.Lanes) -> E.Lanes {
+        let g = E.Lanes.take(dy + i, whole, rest)
+        return logarithm ? sum + g : E.Lanes.fma(E.Lanes.take(y + i, whole, rest), g, sum)
+    }
+
+    /// dx = y · (dy - sum), or for the logarithm dy - exp(y) · sum.
+    @inline(__always) private func write(_ start: Int, _ sum: E.Lanes, _ logarithm: Bool) {
+        let width = E.Lanes.width
+        let end = start &+ work.size
         var i = start
         while i &+ 2 &* width <= end {
-            a = E.Lanes.fma(E.Lanes.load(y + i), E.Lanes.load(dy + i), a)
-            b = E.Lanes.fma(E.Lanes.load(y + i + width), E.Lanes.load(dy + i + width), b)
+            vector(i, true, 0, sum, logarithm)
+            vector(i &+ width, true, 0, sum, logarithm)
             i &+= 2 &* width
         }
         while i < end {
-            let left = Swift.min(width, end &- i)
-            let p = left == width ? E.Lanes.load(y + i) : E.Lanes.load(y + i, count: left, fill: 0)
-            let q = left == width ? E.Lanes.load(dy + i) : E.Lanes.load(dy + i, count: left, fill: 0)
-            a = E.Lanes.fma(p, q, a)
-            i &+= left
-        }
-        let dot = E.Lanes(repeating: (a + b).sum())
-        i = start
-        while i &+ width <= end {
-            (E.Lanes.load(y + i) * (E.Lanes.load(dy + i) - dot)).store(dx + i)
+            if end &- i >= width {
+                vector(i, true, 0, sum, logarithm)
+            } else {
+                vector(i, false, end &- i, sum, logarithm)
+            }
             i &+= width
-        }
-        if i < end {
-            let p = E.Lanes.load(y + i, count: end &- i, fill: 0)
-            (p * (E.Lanes.load(dy + i, count: end &- i, fill: 0) - dot)).store(dx + i, count: end &- i)
         }
     }
 
-    /// dx = dy - exp(y) · Σ dy
-    @inline(__always) private func logarithmic(_ start: Int) {
-        let width = E.Lanes.width
-        let end = start &+ work.size
-        var a = E.Lanes.zero, b = E.Lanes.zero
-        var i = start
-        while i &+ 2 &* width <= end {
-            a = a + E.Lanes.load(dy + i)
-            b = b + E.Lanes.load(dy + i + width)
-            i &+= 2 &* width
-        }
-        while i < end {
-            let left = Swift.min(width, end &- i)
-            a = a + (left == width ? E.Lanes.load(dy + i) : E.Lanes.load(dy + i, count: left, fill: 0))
-            i &+= left
-        }
-        let sum = E.Lanes(repeating: (a + b).sum())
-        i = start
-        while i &+ width <= end {
-            let p = E.Lanes.expNonPositive(E.Lanes.load(y + i))
-            (E.Lanes.load(dy + i) - p * sum).store(dx + i)
-            i &+= width
-        }
-        if i < end {
-            let p = E.Lanes.expNonPositive(E.Lanes.load(y + i, count: end &- i, fill: 0))
-            (E.Lanes.load(dy + i, count: end &- i, fill: 0) - p * sum).store(dx + i, count: end &- i)
-        }
+    @inline(__always)
+    private func vector(_ i: Int, _ whole: Bool, _ rest: Int, _ sum: E.Lanes, _ logarithm: Bool) {
+        let g = E.Lanes.take(dy + i, whole, rest)
+        let p = E.Lanes.take(y + i, whole, rest)
+        let d = logarithm ? g - E.Lanes.expNonPositive(p) * sum : p * (g - sum)
+        d.put(dx + i, whole, rest)
     }
 }

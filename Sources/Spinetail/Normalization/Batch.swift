@@ -65,14 +65,22 @@ private func forward<E: Real>(
             columns: channels)
         return parallel(columnPieces(type, channels), cost: batch &* channels / 3, task)
     }
-    let gather = ChannelMoments(
-        x: UnsafePointer(x), statistics: statistics, batch: batch, channels: channels, length: length)
-    let done = parallel(channels, cost: batch &* channels &* length / 6, gather)
-    if done != 0 { return done }
     let apply = PlanesForward(
         y: y, x: UnsafePointer(x), mean: mean, scale: scale, weight: weight, bias: bias, channels: channels,
         perGroup: channels, groups: 0, length: length, planes: batch &* channels)
-    return apply.start()
+    let together = staysCached(type, batch &* length, run: length, pieces: channels)
+    let gather = ChannelMoments(
+        x: UnsafePointer(x), statistics: statistics, batch: batch, channels: channels, length: length,
+        apply: together ? apply : nil)
+    let done = parallel(channels, cost: batch &* channels &* length / (together ? 3 : 6), gather)
+    return done != 0 || together ? done : apply.start()
+}
+
+/// Whether statistics and output are made one channel or group after the other, while it is in the core's own cache.
+/// Short runs are better written in the order of memory, and a few pieces do not keep the workers busy.
+@inline(__always) func staysCached<E: Real>(_ type: E.Type, _ elements: Int, run: Int, pieces: Int) -> Bool {
+    let size = MemoryLayout<E>.stride
+    return elements &* size <= 512 << 10 && run &* size >= 1024 && pieces >= 16
 }
 
 /// Where the statistics of a channel go.
@@ -99,10 +107,18 @@ private struct ChannelMoments<E: Real>: ParallelTask {
     let x: UnsafePointer<E>
     let statistics: Statistics<E>
     let batch, channels, length: Int
+    let apply: PlanesForward<E>?
 
     func run(_ index: Int, worker: Int) {
         let planes = Planes(start: x + index &* length, planes: batch, stride: channels &* length, length: length)
         statistics.save(index, planes.moments())
+        guard let apply else { return }
+        // Backwards: what was read last is the surest to be there still.
+        var sample = batch &- 1
+        while sample >= 0 {
+            apply.plane(sample, index)
+            sample &-= 1
+        }
     }
 }
 
@@ -126,12 +142,16 @@ struct PlanesForward<E: Real>: ParallelTask {
         let end = Swift.min(planes, plane &+ grain)
         while plane < end {
             let sample = plane / channels
-            let channel = plane &- sample &* channels
-            let which = groups == 0 ? channel : sample &* groups &+ channel / perGroup
-            let factor = scale[which] * (weight?[channel] ?? 1)
-            applyAffine(y + plane &* length, x + plane &* length, length, mean[which], factor, bias?[channel] ?? 0)
+            self.plane(sample, plane &- sample &* channels)
             plane &+= 1
         }
+    }
+
+    @inline(__always) func plane(_ sample: Int, _ channel: Int) {
+        let which = groups == 0 ? channel : sample &* groups &+ divide(channel, by: perGroup)
+        let factor = scale[which] * (weight?[channel] ?? 1)
+        let place = (sample &* channels &+ channel) &* length
+        applyAffine(y + place, x + place, length, mean[which], factor, bias?[channel] ?? 0)
     }
 }
 
@@ -228,9 +248,12 @@ private func backward<E: Real>(
     if length == 1 {
         return parallel(columnPieces(type, channels), cost: batch &* channels / 2, ColumnsBackward(of: gradient))
     }
+    let spread = ChannelGradientSpread(of: gradient)
+    if dinput != nil && staysCached(type, 2 &* batch &* length, run: length, pieces: channels) {
+        return parallel(channels, cost: batch &* channels &* length / 3, ChannelGradientWhole(spread: spread))
+    }
     let done = parallel(channels, cost: batch &* channels &* length / 6, gradient)
     if done != 0 || dinput == nil { return done }
-    let spread = ChannelGradientSpread(of: gradient)
     return parallel(spread.pieces, cost: batch &* channels &* length / 6, spread)
 }
 
@@ -263,20 +286,38 @@ private struct ChannelGradientSpread<E: Real>: ParallelTask {
     @inline(__always) var pieces: Int { (of.batch &* of.channels &+ grain &- 1) / grain }
 
     func run(_ index: Int, worker: Int) {
-        guard let dx = of.dx, of.channels > 0 else { return }
-        let n = Double(of.batch &* of.length)
+        if of.channels < 1 { return }
         var plane = index &* grain
         let end = Swift.min(of.batch &* of.channels, plane &+ grain)
         while plane < end {
-            let channel = plane % of.channels
-            let scale = of.scale[channel].double
-            let factor = scale * (of.weight?[channel].double ?? 1)
-            let share = of.training ? factor / n : 0
-            let place = plane &* of.length
-            applyGradient(
-                dx + place, of.g + place, of.x + place, of.length, mean: of.mean[channel], scale: E(factor),
-                slope: E(share * scale * scale * of.sums[2 &* channel &+ 1]), offset: E(share * of.sums[2 &* channel]))
+            let sample = plane / of.channels
+            self.plane(sample, plane &- sample &* of.channels)
             plane &+= 1
+        }
+    }
+
+    @inline(__always) func plane(_ sample: Int, _ channel: Int) {
+        guard let dx = of.dx else { return }
+        let scale = of.scale[channel].double
+        let factor = scale * (of.weight?[channel].double ?? 1)
+        let share = of.training ? factor / Double(of.batch &* of.length) : 0
+        let place = (sample &* of.channels &+ channel) &* of.length
+        applyGradient(
+            dx + place, of.g + place, of.x + place, of.length, mean: of.mean[channel], scale: E(factor),
+            slope: E(share * scale * scale * of.sums[2 &* channel &+ 1]), offset: E(share * of.sums[2 &* channel]))
+    }
+}
+
+/// Sums and gradient of one channel after the other.
+private struct ChannelGradientWhole<E: Real>: ParallelTask {
+    let spread: ChannelGradientSpread<E>
+
+    func run(_ index: Int, worker: Int) {
+        spread.of.run(index, worker: worker)
+        var sample = spread.of.batch &- 1
+        while sample >= 0 {
+            spread.plane(sample, index)
+            sample &-= 1
         }
     }
 }

@@ -32,23 +32,47 @@ private func forward<E: Real>(
     let perGroup = channels / groups
     let statistics = Statistics(
         mean: mean, scale: scale, runningMean: nil, runningVariance: nil, momentum: 0, eps: eps)
-    let gather = GroupMoments(x: UnsafePointer(x), statistics: statistics, length: perGroup &* length)
-    let done = parallel(batch &* groups, cost: input.count / 6, gather)
-    if done != 0 { return done }
     let apply = PlanesForward(
         y: y, x: UnsafePointer(x), mean: mean, scale: scale, weight: weight.pointer(type), bias: bias.pointer(type),
         channels: channels, perGroup: perGroup, groups: groups, length: length, planes: batch &* channels)
-    return apply.start()
+    let size = perGroup &* length
+    let together = staysCached(type, size, run: size, pieces: batch &* groups)
+    let rest = together ? 3 : 6
+    let gather = GroupMoments(
+        x: UnsafePointer(x), statistics: statistics, length: size, grain: groupsInPiece(size),
+        count: batch &* groups, apply: together ? apply : nil)
+    let done = parallel(pieces(batch &* groups, groupsInPiece(size)), cost: input.count / rest, gather)
+    return done != 0 || together ? done : apply.start()
+}
+
+/// Groups that one piece of work covers.
+@inline(__always) private func groupsInPiece(_ size: Int) -> Int {
+    Swift.max(1, divide(16_384, by: Swift.max(size, 1)))
 }
 
 private struct GroupMoments<E: Real>: ParallelTask {
     let x: UnsafePointer<E>
     let statistics: Statistics<E>
-    let length: Int
+    let length, grain, count: Int
+    let apply: PlanesForward<E>?
 
     func run(_ index: Int, worker: Int) {
-        let planes = Planes(start: x + index &* length, planes: 1, stride: length, length: length)
-        statistics.save(index, planes.moments())
+        var group = index &* grain
+        let end = Swift.min(count, group &+ grain)
+        while group < end {
+            let planes = Planes(start: x + group &* length, planes: 1, stride: length, length: length)
+            statistics.save(group, planes.moments())
+            if let apply {
+                let sample = divide(group, by: apply.groups)
+                let first = (group &- sample &* apply.groups) &* apply.perGroup
+                var channel = first
+                while channel < first &+ apply.perGroup {
+                    apply.plane(sample, channel)
+                    channel &+= 1
+                }
+            }
+            group &+= 1
+        }
     }
 }
 

@@ -50,84 +50,34 @@ struct Planes<E: Real> {
     private func blockMoments(_ block: UnsafePointer<E>, _ some: Int, _ run: Int, _ result: inout Moments) {
         typealias V = E.Lanes
         let count = Double(some &* run)
-        var a = V.zero
-        var b = V.zero
-        var c = V.zero
-        var d = V.zero
+        var sum = V.zero
         var plane = 0
         while plane < some {
-            let p = block + plane &* stride
-            var i = 0
-            while i &+ 4 &* V.width <= run {
-                a = a + V.load(p + i)
-                b = b + V.load(p + i + V.width)
-                c = c + V.load(p + i + 2 &* V.width)
-                d = d + V.load(p + i + 3 &* V.width)
-                i &+= 4 &* V.width
-            }
-            while i < run {
-                a = a + V.take(p + i, run &- i >= V.width, run &- i)
-                i &+= V.width
-            }
+            sum = sum + total(block + plane &* stride, run)
             plane &+= 1
         }
-        let guess = E(((a + b) + (c + d)).sum().double / count)
-        let middle = V(repeating: guess)
+        let guess = E(sum.sum().double / count)
         var first = V.zero
         var second = V.zero
-        var first2 = V.zero
-        var second2 = V.zero
         plane = 0
         while plane < some {
-            let p = block + plane &* stride
-            var i = 0
-            while i &+ 2 &* V.width <= run {
-                let x = V.load(p + i) - middle
-                let y = V.load(p + i + V.width) - middle
-                first = first + x
-                second = V.fma(x, x, second)
-                first2 = first2 + y
-                second2 = V.fma(y, y, second2)
-                i &+= 2 &* V.width
-            }
-            while i < run {
-                let rest = run &- i
-                let x = (rest >= V.width ? V.load(p + i) : V.load(p + i, count: rest, fill: guess)) - middle
-                first = first + x
-                second = V.fma(x, x, second)
-                i &+= V.width
-            }
+            let (a, b) = deviations(block + plane &* stride, run, guess)
+            first = first + a
+            second = second + b
             plane &+= 1
         }
-        let shift = (first + first2).sum().double / count
-        let spread = (second + second2).sum().double - shift * shift * count
+        let shift = first.sum().double / count
+        let spread = second.sum().double - shift * shift * count
         result.merge(count, guess.double + shift, spread)
     }
 
     /// Σx² (uncentered), over one plane.
     func squares() -> Double {
-        typealias V = E.Lanes
         var total = 0.0
         var offset = 0
         while offset < length {
-            let p = start + offset
             let run = Swift.min(momentBlock, length &- offset)
-            var a = V.zero
-            var b = V.zero
-            var i = 0
-            while i &+ 2 &* V.width <= run {
-                let x = V.load(p + i)
-                let y = V.load(p + i + V.width)
-                a = V.fma(x, x, a)
-                b = V.fma(y, y, b)
-                i &+= 2 &* V.width
-            }
-            while i < run {
-                let x = V.take(p + i, run &- i >= V.width, run &- i)
-                a = V.fma(x, x, a)
-                i &+= V.width
-            }
-            total += (a + b).sum().double
+            total += deviations(start + offset, run, 0).1.sum().double
             offset &+= run
         }
         return total
@@ -183,6 +133,63 @@ struct Planes<E: Real> {
         }
         return (total, product)
     }
+}
+
+/// The sum of contiguous elements, spread over the lanes.
+@inline(__always) func total<E: Real>(_ p: UnsafePointer<E>, _ count: Int) -> E.Lanes {
+    typealias V = E.Lanes
+    var a = V.zero, b = V.zero, c = V.zero, d = V.zero
+    var i = 0
+    while i &+ 4 &* V.width <= count {
+        a = a + V.load(p + i)
+        b = b + V.load(p + i + V.width)
+        c = c + V.load(p + i + 2 &* V.width)
+        d = d + V.load(p + i + 3 &* V.width)
+        i &+= 4 &* V.width
+    }
+    while i &+ V.width <= count {
+        a = a + V.load(p + i)
+        i &+= V.width
+    }
+    if i < count { b = b + V.load(p + i, count: count &- i, fill: 0) }
+    return (a + b) + (c + d)
+}
+
+/// Σ(x - middle) and Σ(x - middle)² of contiguous elements, spread over the lanes.
+@inline(__always)
+func deviations<E: Real>(_ p: UnsafePointer<E>, _ count: Int, _ middle: E) -> (E.Lanes, E.Lanes) {
+    typealias V = E.Lanes
+    let center = V(repeating: middle)
+    var a = V.zero, b = V.zero, c = V.zero, d = V.zero
+    var a2 = V.zero, b2 = V.zero, c2 = V.zero, d2 = V.zero
+    var i = 0
+    while i &+ 4 &* V.width <= count {
+        let x = V.load(p + i) - center
+        let y = V.load(p + i + V.width) - center
+        let z = V.load(p + i + 2 &* V.width) - center
+        let t = V.load(p + i + 3 &* V.width) - center
+        a = a + x
+        b = b + y
+        c = c + z
+        d = d + t
+        a2 = V.fma(x, x, a2)
+        b2 = V.fma(y, y, b2)
+        c2 = V.fma(z, z, c2)
+        d2 = V.fma(t, t, d2)
+        i &+= 4 &* V.width
+    }
+    while i &+ V.width <= count {
+        let x = V.load(p + i) - center
+        a = a + x
+        a2 = V.fma(x, x, a2)
+        i &+= V.width
+    }
+    if i < count {
+        let x = V.load(p + i, count: count &- i, fill: middle) - center
+        b = b + x
+        b2 = V.fma(x, x, b2)
+    }
+    return ((a + b) + (c + d), (a2 + b2) + (c2 + d2))
 }
 
 /// y = (x - mean)·scale + shift, over contiguous elements.

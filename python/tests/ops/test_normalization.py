@@ -36,6 +36,7 @@ LAYOUTS = {
     "read-only": lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),
 }
 ROWS = [(1, 1), (3, 2), (5, 15), (4, 16), (4, 17), (7, 64), (2, 65), (33, 130), (2, 5000), (3, 2, 8200), (70, 769)]
+ROWS += [(1, 4097), (6, 4096), (513, 40)]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -72,6 +73,7 @@ PLANES = [
     (3, 2, 7, 7),
     (2, 5, 3, 3, 3),
     (2, 2, 4100),
+    (4, 17, 16, 17),
 ]
 
 
@@ -111,7 +113,17 @@ def test_batch(shape, dtype, training):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    "shape, groups", [((2, 4), 2), ((3, 6, 5), 3), ((2, 8, 7, 7), 1), ((2, 8, 7, 7), 8), ((1, 2, 5000), 1)], ids=str
+    "shape, groups",
+    [
+        ((2, 4), 2),
+        ((3, 6, 5), 3),
+        ((2, 8, 7, 7), 1),
+        ((2, 8, 7, 7), 8),
+        ((1, 2, 5000), 1),
+        ((4, 16, 18, 17), 4),
+        ((40, 6, 3), 3),
+    ],
+    ids=str,
 )
 def test_group(shape, groups, dtype):
     rng = np.random.default_rng(2)
@@ -202,6 +214,44 @@ def test_large_means_do_not_eat_the_digits():
     expected, _, factor = reference(x.reshape(8, 2, 256), (0, 2), 1e-5)
     np.testing.assert_allclose(scale, factor.reshape(-1), rtol=1e-5)
     np.testing.assert_allclose(y, expected, atol=1e-3)  # the mean itself is rounded to float32
+
+
+@pytest.mark.parametrize("shape", [(40, 24), (9, 24, 13), (4, 24, 20, 33), (2, 24, 4100)], ids=str)
+def test_variances_do_not_cancel(shape):
+    """Mean 1e4 and deviation 1e-2: the squares' sums agree in ten digits, which float32 does not have."""
+    x = (np.random.default_rng(8).standard_normal(shape) * 1e-2 + 1e4).astype(np.float32)
+    x64, axes = x.astype(np.float64), (0, *range(2, x.ndim))
+    running = np.zeros(shape[1], np.float32), np.zeros(shape[1], np.float32)
+    _, _, scale = ops.batch_norm(x, *running, None, None, True, 1.0, 1e-12)
+    np.testing.assert_allclose(scale, 1 / np.sqrt(x64.var(axes)), rtol=1e-6)
+    np.testing.assert_allclose(running[0], x64.mean(axes), rtol=1e-7)
+    np.testing.assert_allclose(running[1], x64.var(axes, ddof=1), rtol=1e-6)
+    _, _, scale = ops.group_norm(x, 3, None, None, 1e-12)
+    groups = x64.reshape(shape[0], 3, -1)
+    np.testing.assert_allclose(scale, 1 / np.sqrt(groups.var(2)), rtol=1e-6)
+    y, _, scale = ops.layer_norm(x, shape[-1:], None, None, 1e-12)
+    expected, _, factor = reference(x, -1, 1e-12)
+    np.testing.assert_allclose(scale, factor.reshape(-1), rtol=1e-6)
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_channels_give_the_same_alone_and_together(dtype):
+    """Many channels are finished one by one, few in two sweeps over everything: the bits are the same."""
+    rng = np.random.default_rng(9)
+    x, g = (rng.standard_normal((3, 24, 17, 19)).astype(dtype) for _ in range(2))
+    w, b = (rng.standard_normal(24).astype(dtype) for _ in range(2))
+    y, mean, scale = ops.batch_norm(x, None, None, w, b, True)
+    whole = (y, mean, scale, *ops.batch_norm_backward(g, x, mean, scale, w))
+    z, group_mean, _ = ops.group_norm(x, 12, w, b)
+    for some in (slice(0, 8), slice(8, 24, 8)):
+        y, mean, scale = ops.batch_norm(x[:, some], None, None, w[some], b[some], True)
+        part = (y, mean, scale, *ops.batch_norm_backward(g[:, some], x[:, some], mean, scale, w[some]))
+        for one, all_ in zip(part, whole, strict=True):
+            np.testing.assert_array_equal(one, all_[:, some] if all_.ndim > 1 else all_[some])
+    y, mean, _ = ops.group_norm(x[:1, :8], 4, w[:8], b[:8])
+    np.testing.assert_array_equal(y, z[:1, :8])
+    np.testing.assert_array_equal(mean, group_mean[:1, :4])
 
 
 def test_nan_and_inf_stay_in_their_row():
