@@ -214,10 +214,10 @@ def instance_norm(
         array = _array(input)
         axes = tuple(range(2, array.ndim))
         for running, values in (
-            (_array(running_mean), array.mean(axes)),
-            (_array(running_var), array.var(axes, ddof=1)),
+            (_array(running_mean), array.mean(axes, dtype=np.float64)),
+            (_array(running_var), array.var(axes, dtype=np.float64, ddof=1)),
         ):
-            running += momentum * (values.mean(0) - running)
+            running[...] = running + momentum * (values.mean(0) - running)
         _changed(running_mean, running_var)
     return group_norm(input, shape[1], weight, bias, eps)
 

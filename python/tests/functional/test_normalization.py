@@ -75,6 +75,14 @@ def test_running_statistics_count_as_changed():
     assert m._version == v._version == 1
 
 
+def test_running_variances_of_instances_do_not_cancel():
+    x = (np.random.default_rng(1).standard_normal((3, 4, 500)) * 1e-2 + 1e4).astype(np.float32)
+    m, v = np.zeros(4, np.float32), np.zeros(4, np.float32)
+    F.instance_norm(x, m, v, momentum=1.0)
+    np.testing.assert_allclose(m, x.mean((0, 2), dtype=np.float64), rtol=1e-7)
+    np.testing.assert_allclose(v, x.astype(np.float64).var(2, ddof=1).mean(0), rtol=1e-6)
+
+
 def test_no_graph_where_none_is_wanted():
     x = make(Tensor, np.random.default_rng(0).standard_normal((4, 3)), True)
     with no_grad():
