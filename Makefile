@@ -1,7 +1,7 @@
 # Each target sets up what it needs, and does again only what changed.
 #   make demo    install into .venv and run the main job
 #   make test    install into .venv-test and run every check
-#   make bench   measure against the peers at hand; tables go to benchmarks/results
+#   make bench   measure beside the peers, which are set up in .venv-peers (BENCH="--quick gemm" is handed on)
 #   make docs    build the documentation site
 #   make format  let the formatters decide
 PYTHON ?= python3
@@ -11,6 +11,7 @@ export PIP_QUIET := 1
 
 DEMO := .venv
 TEST := .venv-test
+PEERS := .venv-peers
 BIN := $(TEST)/bin
 RUN := $(BIN)/python
 JOBS ?= 2
@@ -88,8 +89,20 @@ notebooks: native
 
 # ---- the rest
 
+# SPINETAIL_PEER_PYTHON names another interpreter that has the peers. Each of them is optional.
+SPINETAIL_PEER_PYTHON ?= $(abspath $(PEERS)/bin/python)
+ifeq ($(SPINETAIL_PEER_PYTHON),$(abspath $(PEERS)/bin/python))
+bench: $(PEERS)/installed
+endif
 bench: native
-	$(RUN) benchmarks/run.py
+	SPINETAIL_PEER_PYTHON=$(SPINETAIL_PEER_PYTHON) $(RUN) -m spinetail bench $(BENCH)
+
+$(PEERS)/installed:
+	$(PYTHON) -m venv $(PEERS)
+	for peer in numpy torch "onnxruntime onnx" jax "mlx[cpu]"; do \
+	    $(PEERS)/bin/python -m pip install $$peer || echo "bench: $$peer could not be installed, and is left out"; \
+	done
+	@touch $@
 
 docs: $(TEST)/native
 	$(RUN) -m pip install -r docs/requirements.txt
@@ -102,5 +115,5 @@ format: $(TEST)/needs
 	$(SWIFT) format format --in-place --recursive Sources Tests Package.swift
 
 clean:
-	rm -rf .build build dist docs/_build Tests/c/build $(DEMO) $(TEST) python/*.egg-info
+	rm -rf .build build dist docs/_build Tests/c/build $(DEMO) $(TEST) $(PEERS) python/*.egg-info
 	rm -f python/spinetail/_*.so

@@ -12,7 +12,14 @@ from pathlib import Path
 
 PACKED = 3_000_000
 INSTALLED = 10_000_000
-NEEDED = ("spinetail/py.typed", "spinetail/_native.py", "/LICENSE", "entry_points.txt")
+NEEDED = (
+    "spinetail/py.typed",
+    "spinetail/_native.py",
+    "spinetail/benchmarks/worker.py",
+    "spinetail/benchmarks/families/gemm.py",
+    "/LICENSE",
+    "entry_points.txt",
+)
 LEVELS = {"x86_64": ("v2", "v3", "v4"), "aarch64": ("neon",)}
 
 

@@ -17,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 if all went well, 1 for an error, 2 for wrong arguments."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
+    chosen.words = list(sys.argv[1:] if arguments is None else arguments)
     if chosen.command is None:
         parser.print_help()
         return 2
@@ -63,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--quick", action="store_true", help="fewer epochs: a look at the way, not at the figures")
     demo.set_defaults(run=_demo)
 
+    _add_bench(commands)
+
     info = commands.add_parser(
         "info",
         help="show versions, CPU level and its alternatives, threads",
@@ -70,6 +73,40 @@ def _parser() -> argparse.ArgumentParser:
     )
     info.set_defaults(run=_info)
     return parser
+
+
+def _add_bench(commands: argparse._SubParsersAction) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="measure the kernels beside PyTorch, NumPy, onnxruntime, JAX and MLX",
+        description=(
+            "Measure Spinetail beside the peers that are installed: time, ratio to the best of them, share of what "
+            "this machine can do, and error against float64. Each library runs in a process of its own, in turns. "
+            "Writes JSON, a page in Markdown and charts."
+        ),
+        epilog=EPILOG,
+    )
+    bench.add_argument("families", nargs="*", metavar="family", help="what to measure (default: all; see --list)")
+    bench.add_argument("--list", action="store_true", help="show the families and end")
+    bench.add_argument(
+        "--threads", type=_positive, nargs="+", default=[], metavar="N", help="thread counts (default: one, and all)"
+    )
+    bench.add_argument("--quick", action="store_true", help="few cases and short turns: a look, not figures to quote")
+    bench.add_argument("--only", default="", metavar="TEXT", help="only the cases that have it in their name")
+    bench.add_argument("--peers", metavar="NAME,…", help="peers to run beside, or 'none' (default: all that are found)")
+    bench.add_argument(
+        "--peer-python",
+        metavar="PATH",
+        help="the interpreter that has the peers (default: $SPINETAIL_PEER_PYTHON, this)",
+    )
+    bench.add_argument(
+        "--rounds", type=_positive, metavar="N", help="turns of each library (default: 7, or 3 if quick)"
+    )
+    bench.add_argument(
+        "--output", default="benchmarks/results", metavar="FOLDER", help="where results go (default: %(default)s)"
+    )
+    bench.add_argument("--page", metavar="FILE", help="write the page here too, its charts in a folder beside it")
+    bench.set_defaults(run=_bench)
 
 
 def _natural(text: str) -> int:
@@ -90,6 +127,21 @@ def _demo(chosen: argparse.Namespace) -> int:
 
     run(chosen.out, seed=chosen.seed, threads=chosen.threads, quick=chosen.quick)
     return 0
+
+
+def _bench(chosen: argparse.Namespace) -> int:
+    from .benchmarks.bench import bench, listing
+    from .benchmarks.run import Plan
+
+    if chosen.list:
+        print(listing())
+        return 0
+    peers = None
+    if chosen.peers is not None:
+        peers = [name for name in chosen.peers.split(",") if name not in ("", "none")]
+    plan = Plan(chosen.families, chosen.threads, peers, chosen.peer_python, chosen.only, chosen.quick, chosen.rounds)
+    command = " ".join(["spinetail", *chosen.words])
+    return bench(plan, chosen.output, chosen.page, command)
 
 
 def _info(chosen: argparse.Namespace) -> int:

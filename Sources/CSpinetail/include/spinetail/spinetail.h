@@ -17,6 +17,7 @@
 #include "spinetail/loss.h"
 #include "spinetail/normalization.h"
 #include "spinetail/optimizer.h"
+#include "spinetail/probe.h"
 #include "spinetail/pruning.h"
 #include "spinetail/random.h"
 #include "spinetail/pooling.h"

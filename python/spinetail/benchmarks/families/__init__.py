@@ -1,0 +1,1 @@
+"""One file per family of measurements; a new file enrols by being here."""

@@ -1,0 +1,126 @@
+"""Programs that most families need: a function of tensors as each library calls it, forward or with its gradients."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .case import Program
+
+Function = Callable[..., Any]
+
+
+def tensors(torch: Any, arrays: tuple) -> list[Any]:
+    """Arrays as PyTorch's (or our) tensors; what is no array as it is."""
+    return [torch.from_numpy(a) if isinstance(a, np.ndarray) else a for a in arrays]
+
+
+def forward(function: Function) -> Program:
+    """function(torch, *tensors) without gradients, for PyTorch and for us."""
+
+    def program(torch: Any, *arrays: Any) -> Callable[[], Any]:
+        inputs = tensors(torch, arrays)
+
+        def run() -> Any:
+            return function(torch, *inputs)
+
+        run.context = torch.inference_mode
+        return run
+
+    return program
+
+
+def gradients(function: Function, wanted: int = 1) -> Program:
+    """function(torch, *tensors) and the gradients of its first `wanted` tensors; the last array is the output's own.
+
+    The function gets all but the last. It gives the first gradient.
+    """
+
+    def program(torch: Any, *arrays: Any) -> Callable[[], Any]:
+        *inputs, doutput = tensors(torch, arrays)
+        leaves = [x.requires_grad_() for x in inputs[:wanted]]
+
+        def run() -> Any:
+            for leaf in leaves:
+                leaf.grad = None
+            function(torch, *inputs).backward(doutput)
+            return leaves[0].grad
+
+        return run
+
+    return program
+
+
+def numpy_program(function: Function) -> Program:
+    """function(*arrays)."""
+
+    def program(_: Any, *arrays: Any) -> Callable[[], Any]:
+        return lambda: function(*arrays)
+
+    return program
+
+
+def jax_program(function: Function) -> Program:
+    """function(jax, *arrays), compiled."""
+
+    def program(jax: Any, *arrays: Any) -> Callable[[], Any]:
+        inputs = [jax.numpy.asarray(a) for a in arrays]
+        compiled = jax.jit(lambda *inputs: function(jax, *inputs))
+        return lambda: compiled(*inputs).block_until_ready()
+
+    return program
+
+
+def jax_gradient(function: Function) -> Program:
+    """The gradient of function(jax, x, …) by its first array; the last one is the output's own. Compiled."""
+
+    def call(jax: Any, x: Any, *rest: Any) -> Any:
+        *others, doutput = rest
+        return jax.vjp(lambda x: function(jax, x, *others), x)[1](doutput)[0]
+
+    return jax_program(call)
+
+
+def mlx_program(function: Function) -> Program:
+    """function(mlx.core, *arrays) on the CPU."""
+
+    def program(mx: Any, *arrays: Any) -> Callable[[], Any]:
+        inputs = [mx.array(a) if isinstance(a, np.ndarray) else a for a in arrays]
+
+        def run() -> Any:
+            output = function(mx, *inputs)
+            mx.eval(output)
+            return output
+
+        return run
+
+    return program
+
+
+def onnx_program(operator: str, result: type | None = None, **attributes: Any) -> Program:
+    """One ONNX operator, as a session of its own; `result` is its output's dtype if that is not the first input's."""
+
+    def program(runtime: Any, *arrays: Any) -> Callable[[], Any]:
+        from onnx import helper
+
+        names = [f"x{i}" for i in range(len(arrays))]
+        types = [helper.np_dtype_to_tensor_dtype(a.dtype) for a in arrays]
+        result_type = helper.np_dtype_to_tensor_dtype(np.dtype(result)) if result else types[0]
+        graph = helper.make_graph(
+            [helper.make_node(operator, names, ["y"], **attributes)],
+            "one",
+            [helper.make_tensor_value_info(n, t, a.shape) for n, t, a in zip(names, types, arrays, strict=True)],
+            [helper.make_tensor_value_info("y", result_type, None)],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
+        options.inter_op_num_threads = 1
+        session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        feeds = dict(zip(names, arrays, strict=True))
+        return lambda: session.run(None, feeds)[0]
+
+    return program

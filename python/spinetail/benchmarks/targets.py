@@ -1,0 +1,40 @@
+"""What the ratios are to be: the best peer's time over ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Target:
+    """At least so much, as a geometric mean over a group of cases and for the worst of them."""
+
+    title: str
+    geomean: float
+    worst: float | None = None
+
+
+TARGETS = {
+    "gemm": Target("large and model-shaped matrix products", 1.0, 0.9),
+    "small gemm": Target("small, skinny and batched matrix products, one row, MNIST-sized layers", 1.5, 1.0),
+    "pointwise": Target("softmax, log-softmax, cross-entropy, norms, GELU, SiLU, tanh", 1.3, 1.0),
+    "half": Target("bfloat16 products against our own float32", 1.6, 1.3),
+    "step 1": Target("a training step at batch 1", 12.0),
+    "step 64": Target("a training step at batch 64", 1.5),
+    "threads": Target("more threads against one", 1.85, 1.85),
+}
+
+
+def verdict(line: Mapping[str, Any]) -> str:
+    """ "met" or what missed, for one line of a summary; nothing where there is no target."""
+    target = TARGETS.get(line["group"])
+    if target is None:
+        return ""
+    missed = []
+    if line["geomean"] < target.geomean:
+        missed.append(f"geomean < {target.geomean:g}")
+    if target.worst is not None and line["worst"] < target.worst:
+        missed.append(f"worst < {target.worst:g}")
+    return f"missed: {', '.join(missed)}" if missed else "met"
