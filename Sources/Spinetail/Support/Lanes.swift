@@ -39,6 +39,10 @@ protocol Lanes: VectorMath {
     static func lessEqual(_ a: Self, _ b: Self) -> Mask
     static func equal(_ a: Self, _ b: Self) -> Mask
     static func select(_ mask: Mask, _ a: Self, _ b: Self) -> Self
+    /// a > b, or a is NaN and b is not.
+    static func beats(_ a: Self, _ b: Self) -> Mask
+    /// The number of the first lane that is set, or `width`.
+    static func firstLane(_ mask: Mask) -> Int
     /// Lanes whose 32 random bits are at least the threshold.
     static func atLeast(_ words: UnsafePointer<UInt32>, _ threshold: UInt32) -> Mask
     /// Masks as bytes 0 and 1; when read, any byte but 0 is set.
@@ -100,6 +104,8 @@ extension FloatLanes: Lanes {
     @inline(__always) static func select(_ mask: Mask, _ a: Self, _ b: Self) -> Self {
         spinetail_select_f32(mask, a, b)
     }
+    @inline(__always) static func beats(_ a: Self, _ b: Self) -> Mask { spinetail_beats_f32(a, b) }
+    @inline(__always) static func firstLane(_ mask: Mask) -> Int { Int(truncatingIfNeeded: spinetail_first_f32(mask)) }
     @inline(__always) static func atLeast(_ words: UnsafePointer<UInt32>, _ threshold: UInt32) -> Mask {
         spinetail_at_least_f32(words, threshold)
     }
@@ -160,6 +166,8 @@ extension DoubleLanes: Lanes {
     @inline(__always) static func select(_ mask: Mask, _ a: Self, _ b: Self) -> Self {
         spinetail_select_f64(mask, a, b)
     }
+    @inline(__always) static func beats(_ a: Self, _ b: Self) -> Mask { spinetail_beats_f64(a, b) }
+    @inline(__always) static func firstLane(_ mask: Mask) -> Int { Int(truncatingIfNeeded: spinetail_first_f64(mask)) }
     @inline(__always) static func atLeast(_ words: UnsafePointer<UInt32>, _ threshold: UInt32) -> Mask {
         spinetail_at_least_f64(words, threshold)
     }

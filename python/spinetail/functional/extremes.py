@@ -8,6 +8,7 @@ import numpy as np
 
 from ..autograd.tape import enabled, ndarray, record, wrap
 from ..autograd.tensor import Tensor
+from ..ops import reduction as ops
 from .arithmetic import maximum, minimum
 from .door import operation
 from .indexing import gather
@@ -19,7 +20,15 @@ __all__ = ["amax", "amin", "aminmax", "argmax", "argmin", "max", "median", "min"
 Found = namedtuple("values_indices", ("values", "indices"))
 
 
-def _extreme(name: str, compute, sign: int, doc: str):
+def _largest(x: ndarray, dims: tuple | None, keepdims: bool) -> ndarray:
+    return ops.reduce(x, dims, keepdims, ops.LARGEST) if ops.takes(x) else np.max(x, dims, keepdims=keepdims)
+
+
+def _smallest(x: ndarray, dims: tuple | None, keepdims: bool) -> ndarray:
+    return ops.reduce(x, dims, keepdims, ops.SMALLEST) if ops.takes(x) else np.min(x, dims, keepdims=keepdims)
+
+
+def _extreme(name: str, compute, doc: str):
     def function(input, dim=None, keepdim=False, *, axis=None, keepdims=False, out=None):
         return _spread_extreme(name, compute, input, _dims(name, dim, axis, input._array.ndim), keepdim or keepdims)
 
@@ -32,28 +41,31 @@ def _extreme(name: str, compute, sign: int, doc: str):
 def _spread_extreme(name: str, compute, input: Tensor, dims: tuple | None, keep: bool) -> Tensor:
     """The extreme over several dimensions; equal elements share the gradient."""
     x = input._array
+    if not (input._requires_grad and enabled()) and ops.takes(x):
+        return wrap(compute(x, dims, keep))
     if not x.size and (dims is None or any(x.shape[d] == 0 for d in dims)):
         raise ValueError(
             f"[{name}] expected reduction over elements, but the input of shape {list(x.shape)} has none there"
         )
-    y = np.asarray(compute(x, dims, keepdims=keep))
+    y = np.asarray(compute(x, dims, keep))
     if not (input._requires_grad and enabled()):
         return wrap(y)
     shape = x.shape
 
     def backward(grad):
         top = _spread(y, shape, dims, keep)
-        hits = (x == top) | ((x != x) & (top != top))  # NaN wins
-        share = hits / np.add.reduce(hits, dims, keepdims=True)
-        return (_spread(grad, shape, dims, keep) * (share.astype(x.dtype)),)
+        hits = x == top
+        if np.isnan(y).any():  # NaN wins
+            hits |= np.isnan(x) & np.isnan(top)
+        share = np.reciprocal(np.count_nonzero(hits, dims, keepdims=True).astype(x.dtype))
+        return (_spread(grad, shape, dims, keep) * np.where(hits, share, x.dtype.type(0)),)
 
     return record(y, (input,), backward, (input,), name, saved_output=True, twice=True)
 
 
 amax = _extreme(
     "amax",
-    np.max,
-    1,
+    _largest,
     """The largest element over `dim` (one, several or all); ties share the gradient.
 
     Raises: ValueError when there are no elements.
@@ -63,7 +75,7 @@ amax = _extreme(
     tensor([2, 3])
     """,
 )
-amin = _extreme("amin", np.min, -1, "The smallest element over `dim` (one, several or all); ties share the gradient.")
+amin = _extreme("amin", _smallest, "The smallest element over `dim` (one, several or all); ties share the gradient.")
 
 
 def aminmax(input, *, dim=None, keepdim=False):
@@ -71,11 +83,13 @@ def aminmax(input, *, dim=None, keepdim=False):
     return amin(input, dim, keepdim), amax(input, dim, keepdim)
 
 
-def _place(name: str, compute, doc: str):
+def _place(name: str, compute, largest: bool, doc: str):
     def function(input, dim=None, keepdim=False, *, axis=None, keepdims=False, out=None):
         x, dim, keep = input._array, axis if dim is None else dim, keepdim or keepdims
         if dim is not None:
             dim = wrap_dim(name, dim, x.ndim)
+        if ops.takes(x):
+            return wrap(ops.find(x, dim, keep, largest, values=False)[1])
         if not x.size and (dim is None or x.shape[dim] == 0):
             raise IndexError(
                 f"[{name}] expected reduction dim to have elements, but the input has shape {list(x.shape)}"
@@ -96,6 +110,7 @@ def _place(name: str, compute, doc: str):
 argmax = _place(
     "argmax",
     np.argmax,
+    True,
     """The index of the largest element: of `dim`, or of the flattened tensor.
 
     The first of equal elements wins, and NaN wins over all. Raises: IndexError when there are no elements.
@@ -105,7 +120,7 @@ argmax = _place(
     (tensor([1, 0]), tensor(2))
     """,
 )
-argmin = _place("argmin", np.argmin, "The index of the smallest element: of `dim`, or of the flattened tensor.")
+argmin = _place("argmin", np.argmin, False, "The index of the smallest element: of `dim`, or of the flattened tensor.")
 
 
 def _picker(name: str, whole, place, pair, doc: str):
@@ -116,11 +131,14 @@ def _picker(name: str, whole, place, pair, doc: str):
             return pair(input, other)
         if dim is None:
             return _spread_extreme(name, whole, input, None, keepdim or keepdims)
-        dim = wrap_dim(name, dim, input._array.ndim)
+        x, dim = input._array, wrap_dim(name, dim, input._array.ndim)
+        if x.ndim and ops.takes(x) and not (input._requires_grad and enabled()):
+            values, indices = ops.find(x, dim, keepdim or keepdims, whole is _largest)
+            return Found(wrap(values), wrap(indices))
         places = place.__wrapped__(input, dim)
         if not (input._requires_grad and enabled()) and input._array.ndim:
             keep = keepdim or keepdims
-            values = wrap(whole(input._array, dim, keepdims=keep))
+            values = wrap(whole(input._array, dim, keep))
             return Found(values, places.unsqueeze(dim) if keep else places)
         return _pick(input, dim, places._array, keepdim or keepdims)
 
@@ -141,7 +159,7 @@ def _pick(input: Tensor, dim: int, places: ndarray, keep: bool) -> Found:
 
 max = _picker(
     "max",
-    np.max,
+    _largest,
     argmax,
     maximum,
     """The largest element; with `dim` (values, indices); with a second tensor `maximum`.
@@ -156,7 +174,7 @@ max = _picker(
 )
 min = _picker(
     "min",
-    np.min,
+    _smallest,
     argmin,
     minimum,
     "The smallest element; with `dim` (values, indices); with a second tensor `minimum`.",

@@ -45,6 +45,23 @@ SPINETAIL_INLINE spinetail_i32 spinetail_less_f32(spinetail_f32 a, spinetail_f32
 SPINETAIL_INLINE spinetail_i32 spinetail_less_equal_f32(spinetail_f32 a, spinetail_f32 b) { return a <= b; }
 SPINETAIL_INLINE spinetail_i32 spinetail_equal_f32(spinetail_f32 a, spinetail_f32 b) { return a == b; }
 
+/// a > b, or a is NaN and b is not.
+SPINETAIL_INLINE spinetail_i32 spinetail_beats_f32(spinetail_f32 a, spinetail_f32 b) { return ~(a <= b) & (b == b); }
+
+/// The number of the first lane that is set in a mask, or the number of lanes.
+SPINETAIL_INLINE int64_t spinetail_first_f32(spinetail_i32 mask) {
+    const int64_t width = SPINETAIL_VECTOR_BYTES / 4;
+#if SPINETAIL_VECTOR_BYTES == 64
+    uint32_t bits = _mm512_movepi32_mask((__m512i)mask);
+#elif SPINETAIL_VECTOR_BYTES == 32
+    uint32_t bits = (uint32_t)__builtin_ia32_movmskps256((__attribute__((__vector_size__(32))) float)mask);
+#else
+    uint32_t bits = 0;
+    for (int i = 0; i < width; i++) bits |= (uint32_t)(mask[i] & 1) << i;
+#endif
+    return __builtin_ctz(bits | 1u << width);
+}
+
 SPINETAIL_INLINE spinetail_i32 spinetail_bits_f32(spinetail_f32 a) { return (spinetail_i32)a; }
 SPINETAIL_INLINE spinetail_f32 spinetail_from_bits_f32(spinetail_i32 a) { return (spinetail_f32)a; }
 

@@ -45,6 +45,23 @@ SPINETAIL_INLINE spinetail_i64 spinetail_less_f64(spinetail_f64 a, spinetail_f64
 SPINETAIL_INLINE spinetail_i64 spinetail_less_equal_f64(spinetail_f64 a, spinetail_f64 b) { return a <= b; }
 SPINETAIL_INLINE spinetail_i64 spinetail_equal_f64(spinetail_f64 a, spinetail_f64 b) { return a == b; }
 
+/// a > b, or a is NaN and b is not.
+SPINETAIL_INLINE spinetail_i64 spinetail_beats_f64(spinetail_f64 a, spinetail_f64 b) { return ~(a <= b) & (b == b); }
+
+/// The number of the first lane that is set in a mask, or the number of lanes.
+SPINETAIL_INLINE int64_t spinetail_first_f64(spinetail_i64 mask) {
+    const int64_t width = SPINETAIL_VECTOR_BYTES / 8;
+#if SPINETAIL_VECTOR_BYTES == 64
+    uint32_t bits = _mm512_movepi64_mask((__m512i)mask);
+#elif SPINETAIL_VECTOR_BYTES == 32
+    uint32_t bits = (uint32_t)__builtin_ia32_movmskpd256((__attribute__((__vector_size__(32))) double)mask);
+#else
+    uint32_t bits = 0;
+    for (int i = 0; i < width; i++) bits |= (uint32_t)(mask[i] & 1) << i;
+#endif
+    return __builtin_ctz(bits | 1u << width);
+}
+
 SPINETAIL_INLINE spinetail_i64 spinetail_bits_f64(spinetail_f64 a) { return (spinetail_i64)a; }
 SPINETAIL_INLINE spinetail_f64 spinetail_from_bits_f64(spinetail_i64 a) { return (spinetail_f64)a; }
 

@@ -20,6 +20,7 @@
 #include "spinetail/probe.h"
 #include "spinetail/pruning.h"
 #include "spinetail/random.h"
+#include "spinetail/reduction.h"
 #include "spinetail/pooling.h"
 
 #endif

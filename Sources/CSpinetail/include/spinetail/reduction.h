@@ -1,0 +1,42 @@
+// Reductions: one value for each line of elements. Floating point arrays of one call have one dtype.
+#ifndef SPINETAIL_REDUCTION_H
+#define SPINETAIL_REDUCTION_H
+
+#include "spinetail/array.h"
+#include "spinetail/status.h"
+
+#if defined(__clang__)
+#pragma clang assume_nonnull begin
+#endif
+
+/// What becomes of a line x of n elements.
+enum {
+    SPINETAIL_SUM = 0,          // Σ x / parameter
+    SPINETAIL_SUM_ABS = 1,      // Σ |x| / parameter
+    SPINETAIL_SUM_SQUARES = 2,  // Σ x² / parameter
+    SPINETAIL_PRODUCT = 3,
+    SPINETAIL_LARGEST = 4,  // NaN where there is one, and so in the next three
+    SPINETAIL_SMALLEST = 5,
+    SPINETAIL_LARGEST_ABS = 6,
+    SPINETAIL_SMALLEST_ABS = 7,
+    SPINETAIL_FIND_LARGEST = 8,   // and its index, the first of equal ones; the first NaN wins over all
+    SPINETAIL_FIND_SMALLEST = 9,  // the same
+    SPINETAIL_SPREAD = 10,        // Σ (x - mean)² / parameter
+    SPINETAIL_LOG_SUM_EXP = 11,
+    SPINETAIL_NORM = 12,  // √Σ x²
+};
+
+/// One value for each line along the axes first ... last of a C-contiguous input; or along the middle axis (1, 1) of an
+/// input (outer, n, inner) with free strides, but for the last axis longer than 1, whose neighbours are neighbouring
+/// elements. Lines are not empty. `values` and `indices` (int64) hold a result for each line in C order; indices are for
+/// SPINETAIL_FIND_… alone, where either of the two may be missing. float32 is summed and multiplied in float64, float64
+/// is summed with compensation: the error of a sum is that of adding eight elements.
+spinetail_status spinetail_reduction(
+    const spinetail_array *_Nullable values, const spinetail_array *_Nullable indices, const spinetail_array *input,
+    int64_t first, int64_t last, int64_t operation, double parameter);
+
+#if defined(__clang__)
+#pragma clang assume_nonnull end
+#endif
+
+#endif
