@@ -9,9 +9,10 @@ public func spinetail_cross_entropy(
     _ ignore: Int64, _ smoothing: Double, _ reduction: Int64
 ) -> spinetail_status {
     guard let labels = Labels(target, ignore: ignore) else { return Status.dtype(4) }
-    if !target.hasShape(logits.extent(0)) { return Status.shape(4) }
+    let inner = logits.rank == 3 ? logits.extent(2) : 1
+    if !target.hasShape(logits.extent(0) &* inner) { return Status.shape(4) }
     if !target.isContiguous { return Status.layout(4) }
-    let problem = checkLogits(loss, dlogits, logits, weight, reduction)
+    let problem = checkLogits(loss, dlogits, logits, weight, reduction, positions: logits.rank == 3)
     if problem != Status.ok { return problem }
     if !labels.areWithin(logits.extent(1)) { return Status.index(4) }
     if logits.holds(Float.self) {
@@ -37,12 +38,14 @@ public func spinetail_cross_entropy_soft(
 }
 
 /// What all losses over (samples, classes) ask of their arrays: loss, gradient, input and the weights of the classes.
+/// With `positions` the logits are (outer, classes, inner).
 func checkLogits(
-    _ loss: Descriptor, _ dlogits: Descriptor?, _ logits: Descriptor, _ weight: Descriptor?, _ reduction: Int64
+    _ loss: Descriptor, _ dlogits: Descriptor?, _ logits: Descriptor, _ weight: Descriptor?, _ reduction: Int64,
+    positions: Bool = false
 ) -> Int32 {
     if !logits.holds(Float.self) && !logits.holds(Double.self) { return Status.dtype(3) }
-    if logits.rank != 2 { return Status.rank(3) }
-    let samples = logits.extent(0), classes = logits.extent(1)
+    if logits.rank != (positions ? 3 : 2) { return Status.rank(3) }
+    let samples = logits.extent(0) &* (positions ? logits.extent(2) : 1), classes = logits.extent(1)
     if classes == 0 { return Status.shape(3) }
     if !logits.isContiguous { return Status.layout(3) }
     guard let rule = Reduction(reduction, samples: samples, volume: classes) else { return Status.parameter(0) }
@@ -66,16 +69,28 @@ private func crossEntropy<E: Real>(
     _ type: E.Type, _ loss: Descriptor, _ dlogits: Descriptor?, _ logits: Descriptor, _ labels: Labels,
     _ weight: Descriptor?, _ smoothing: Double, _ reduction: Int64
 ) -> Int32 {
-    let samples = logits.extent(0), classes = logits.extent(1)
-    guard let rule = Reduction(reduction, samples: samples, volume: classes) else { return Status.parameter(8) }
+    let classes = logits.extent(1)
+    let samples = labels.count
+    let together = logits.rank == 3 ? E.Lanes.width : 1
+    guard let rule = Reduction(reduction, samples: samples, volume: classes, together: together) else {
+        return Status.parameter(8)
+    }
     let w = weight?.pointer(E.self).map { UnsafePointer($0) }
     let divisor = rule.isMean ? labels.weightSum(w) : 1
     // Without samples there is no logit: the pointer is never followed.
     let x = UnsafePointer(logits.pointer(E.self)) ?? nothing()
+    let dx = dlogits?.pointer(E.self)
+    let confidence = E(1 - smoothing), share = E(smoothing / Double(classes))
+    let weightSum = E(smoothing == 0 ? 0 : total(w, classes)), scale = E(1 / divisor)
+    if logits.rank == 3 {
+        let body = HardPositions<E>(
+            x: x, dx: dx, labels: labels, weight: w, classes: classes, inner: logits.extent(2), confidence: confidence,
+            share: share, weightSum: weightSum, scale: scale)
+        return rule.run(loss, divisor: divisor, cost: (samples &* classes) >> 2, body)
+    }
     let body = HardRows<E>(
-        x: x, dx: dlogits?.pointer(E.self), labels: labels, weight: w, classes: classes,
-        confidence: E(1 - smoothing), share: E(smoothing / Double(classes)),
-        weightSum: E(smoothing == 0 ? 0 : total(w, classes)), scale: E(1 / divisor))
+        x: x, dx: dx, labels: labels, weight: w, classes: classes, confidence: confidence, share: share,
+        weightSum: weightSum, scale: scale)
     return rule.run(loss, divisor: divisor, cost: (samples &* classes) >> 2, body)
 }
 
@@ -111,7 +126,7 @@ private func total<E: Real>(_ weight: UnsafePointer<E>?, _ classes: Int) -> Doub
 }
 
 /// Class indices. With label smoothing ε the loss is (1 - ε) · w[y] · -log p[y] + ε/C · Σ w[c] · -log p[c].
-private struct HardRows<E: Real>: SampleLoss {
+private struct HardRows<E: Real>: SingleLoss {
     let x: UnsafePointer<E>
     let dx: UnsafeMutablePointer<E>?
     let labels: Labels
@@ -176,7 +191,7 @@ private struct HardRows<E: Real>: SampleLoss {
 }
 
 /// Probabilities t. The loss is -Σ w[c] · t'[c] · log p[c] with t' = (1 - ε) · t + ε/C.
-private struct SoftRows<E: Real>: SampleLoss {
+private struct SoftRows<E: Real>: SingleLoss {
     let x: UnsafePointer<E>
     let dx: UnsafeMutablePointer<E>?
     let target: UnsafePointer<E>

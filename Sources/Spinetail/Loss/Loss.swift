@@ -33,7 +33,7 @@ private func negativeLogLikelihood<E: Real>(
 }
 
 /// -w[y] · x[y]
-private struct PickedRows<E: Real>: SampleLoss {
+private struct PickedRows<E: Real>: SingleLoss {
     let x: UnsafePointer<E>
     let dx: UnsafeMutablePointer<E>?
     let labels: Labels
@@ -90,7 +90,7 @@ private func squaredError<E: Real>(
 }
 
 /// Σ (x - t)² of one block of elements, with the gradient 2 (x - t) times scale.
-private struct SquaredBlocks<E: Real>: SampleLoss {
+private struct SquaredBlocks<E: Real>: SingleLoss {
     let x: UnsafePointer<E>
     let target: UnsafePointer<E>
     let dx: UnsafeMutablePointer<E>?

@@ -1,10 +1,30 @@
 import CSpinetail
 
-/// A loss that is a sum over samples, each of which a worker computes alone.
+/// A loss that is a sum over samples.
 protocol SampleLoss {
     associatedtype E: Real
-    /// The sample's loss; writes the sample's gradient where one is wanted.
+    /// The losses of the samples first ..< end, into `each` where they are wanted one by one, and their sum; writes the
+    /// samples' gradients where they are wanted.
+    func losses(_ first: Int, _ end: Int, _ each: UnsafeMutablePointer<E>?) -> Double
+}
+
+/// A loss that takes one sample after the other.
+protocol SingleLoss: SampleLoss {
     func sample(_ index: Int) -> E
+}
+
+extension SingleLoss {
+    func losses(_ first: Int, _ end: Int, _ each: UnsafeMutablePointer<E>?) -> Double {
+        var total = 0.0
+        var i = first
+        while i < end {
+            let loss = sample(i)
+            if let each { each[i] = loss }
+            total = total + loss.double
+            i &+= 1
+        }
+        return total
+    }
 }
 
 /// Where the losses of the samples go.
@@ -13,12 +33,12 @@ struct Reduction {
     let samples: Int
     let perPiece: Int
 
-    /// `volume` is the number of elements in one sample.
-    init?(_ kind: Int64, samples: Int, volume: Int) {
+    /// `volume` is the number of elements in one sample; pieces have whole multiples of `together` samples.
+    init?(_ kind: Int64, samples: Int, volume: Int, together: Int = 1) {
         self.kind = Int(truncatingIfNeeded: kind)
         if self.kind < 0 || self.kind > Int(SPINETAIL_REDUCE_SUM) { return nil }
         self.samples = samples
-        perPiece = Swift.max(1, divide(elementwiseGrain, by: Swift.max(1, volume)))
+        perPiece = roundUp(Swift.max(1, divide(elementwiseGrain, by: Swift.max(1, volume))), together)
     }
 
     var isNone: Bool { kind == Int(SPINETAIL_REDUCE_NONE) }
@@ -61,21 +81,9 @@ private struct SampleTask<L: SampleLoss>: ParallelTask {
     let perPiece: Int
 
     func run(_ index: Int, worker: Int) {
-        var i = index &* perPiece
-        let end = Swift.min(samples, i &+ perPiece)
-        if let each {
-            while i < end {
-                each[i] = body.sample(i)
-                i &+= 1
-            }
-        } else if let sums {
-            var total = 0.0
-            while i < end {
-                total = total + body.sample(i).double
-                i &+= 1
-            }
-            sums[index] = total
-        }
+        let first = index &* perPiece
+        let total = body.losses(first, Swift.min(samples, first &+ perPiece), each)
+        if let sums { sums[index] = total }
     }
 }
 

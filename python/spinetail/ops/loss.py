@@ -5,6 +5,8 @@ With reduction "none" the gradient is that of each sample's own loss. float16 an
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .._native import kernels
@@ -89,8 +91,12 @@ def _cross_entropy_carefully(input, target, weight, ignore_index, reduction, lab
     if soft and x.dtype == FLOAT32 and target.dtype == FLOAT64:  # in the wider dtype, as PyTorch
         x = x.astype(np.float64)
         w = w if w is None else w.astype(np.float64)
-    rows, restore = _samples_by_classes(x)
-    gradient = empty(rows.shape, rows.dtype) if wants_gradient else None
+    positions = x.ndim > 2 and not soft  # (N, C, positions) as it lies; probabilities want their classes side by side
+    if positions:
+        rows = x.reshape(x.shape[0], classes, math.prod(x.shape[2:]))
+    else:
+        rows, restore = _samples_by_classes(x)
+    gradient = empty(x.shape if positions else rows.shape, rows.dtype) if wants_gradient else None
     if soft:
         t = floating(name, target, "target").astype(rows.dtype, copy=False)
         t = _samples_by_classes(t)[0]
@@ -100,10 +106,11 @@ def _cross_entropy_carefully(input, target, weight, ignore_index, reduction, lab
     else:
         t = class_indices(name, x, target, classes, ignore_index)
         loss = empty(() if code else t.shape, rows.dtype)
-        kernels.cross_entropy(loss, gradient, rows, t, w, ignore_index, label_smoothing, code)
+        into = gradient.reshape(rows.shape) if positions and wants_gradient else gradient
+        kernels.cross_entropy(loss, into, rows, t, w, ignore_index, label_smoothing, code)
     if code == 0:
         loss = loss.reshape(x.shape[:1] + x.shape[2:] if x.ndim > 1 else ())
-    if gradient is not None:
+    if gradient is not None and not positions:
         gradient = restore(gradient)
     if is_half(input.dtype):
         loss = loss.astype(input.dtype)

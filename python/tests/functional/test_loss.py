@@ -116,6 +116,46 @@ def reference(x, y, weight, smoothing, reduction):
         return each.sum() / w[y].sum(), gradient / w[y].sum()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 1), (1, 1, 5), (2, 4, 7), (3, 5, 16), (2, 7, 4, 9), (1, 21, 40, 67), (0, 3, 4), (2, 3, 0)], ids=str
+)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_cross_entropy_of_positions(rng, dtype, shape, reduction):
+    """(N, C, d1, ...) gives what the same positions give as rows, and float64 agrees."""
+    x = (rng.standard_normal(shape) * 4).astype(dtype)
+    y = rng.integers(0, shape[1], shape[:1] + shape[2:])
+    w = np.abs(rng.standard_normal(shape[1])).astype(dtype)
+    rows = np.moveaxis(x, 1, -1).reshape(-1, shape[1])
+    eps = np.finfo(dtype).eps
+    for weight, smoothing in ((None, 0.0), (w, 0.0), (None, 0.3), (w, 0.3)):
+        value, gradient = ops.cross_entropy_backward(x, y, weight, -100, reduction, smoothing)
+        expected, slope = reference(rows, y.reshape(-1), weight, smoothing, reduction)
+        assert gradient.shape == shape and gradient.base is None
+        bound = 8 * eps + y.size * 2.0**-53  # the sum over samples is made in float64
+        np.testing.assert_allclose(value.reshape(-1), np.reshape(expected, -1), rtol=bound, atol=30 * eps)
+        flat = np.moveaxis(gradient, 1, -1).reshape(-1, shape[1])
+        np.testing.assert_allclose(flat, slope, rtol=16 * eps, atol=8 * eps)
+        np.testing.assert_array_equal(ops.cross_entropy(x, y, weight, -100, reduction, smoothing), value)
+
+
+def test_positions_that_do_not_count(rng):
+    """Zeros for them, whatever their logits are; the bits do not depend on threads."""
+    x = rng.standard_normal((2, 5, 30, 41)).astype(np.float32)
+    y = rng.integers(0, 5, (2, 30, 41))
+    y[0, 3], y[1, :, 7] = -100, -100
+    x[0, 2, 3, 1], x[1, 1, 4, 7] = np.nan, np.inf
+    each, gradient = ops.cross_entropy_backward(x, y, None, -100, "none", 0.1)
+    ignored = y == -100
+    assert not each[ignored].any() and not gradient.transpose(0, 2, 3, 1)[ignored].any()
+    assert np.isfinite(each).all() and np.isfinite(gradient).all()
+    results = []
+    for threads in (1, 2, 3):
+        st.set_num_threads(threads)
+        results.append([a.tobytes() for a in ops.cross_entropy_backward(x, y, None, -100, "mean", 0.1)])
+    assert results[0] == results[1] == results[2]
+
+
 @pytest.mark.parametrize("make", [np.asfortranarray, lambda a: a[::-1][:, ::-1], lambda a: a.astype(">f4")])
 def test_cross_entropy_layouts(rng, make):
     x = rng.standard_normal((6, 9)).astype(np.float32)

@@ -19,7 +19,8 @@ enum {
 /// Cross-entropy of logits (samples, classes) against class indices target (samples), int64 or uint8. `dlogits` is the
 /// gradient of the result, for SPINETAIL_REDUCE_NONE that of each sample's own loss. `weight` (classes) weighs the
 /// classes; samples whose target is `ignore` count for nothing. The mean divides by the sum of the weights of the
-/// targets. A target outside the classes returns SPINETAIL_BAD_INDEX before anything is written.
+/// targets. A target outside the classes returns SPINETAIL_BAD_INDEX before anything is written. Logits may also be
+/// (outer, classes, inner): the samples are then the outer · inner positions, in that order.
 spinetail_status spinetail_cross_entropy(
     const spinetail_array *loss, const spinetail_array *_Nullable dlogits, const spinetail_array *logits,
     const spinetail_array *target, const spinetail_array *_Nullable weight, int64_t ignore, double smoothing,
