@@ -1,17 +1,6 @@
 import CSpinetail
 
-/// How a large product is cut. Sizes depend on the problem alone, so results do not depend on the number of threads.
-struct Blocking<E: Real> {
-    static var depth: Int { 384 &* 4 / MemoryLayout<E>.size }
-    static var rows: Int { Tile<E>.rows &* (Tile<E>.isWide ? 8 : 20) }
-    static var columns: Int { 2048 }
-    /// Few blocks of rows leave threads idle, so then a task takes part of the columns only.
-    static func columnsPerTask(rowTasks: Int, columns: Int) -> Int {
-        rowTasks >= 8 ? columns : roundUp(pieces(columns, 4), 4 &* Tile<E>.columns)
-    }
-}
-
-/// C = epilogue(A · B), or += when `accumulate`. C's columns are contiguous; A and B may have any strides.
+/// C = epilogue(A · B), or += when `accumulate`, then `finish`. C's columns are contiguous; A and B may have any strides.
 struct Product<E: Real> {
     var rows: Int
     var columns: Int
@@ -22,133 +11,224 @@ struct Product<E: Real> {
     var cRow: Int
     var accumulate: Bool
     var epilogue: Epilogue<E>
+    var finish: Finish<E>? = nil
+
+    /// What is left to do for a block of finished sums.
+    @inline(__always) func complete(row: Int, column: Int, rows: Int, columns: Int) {
+        if let finish {
+            finish.apply(
+                to: c + (row &* cRow &+ column), cRow: cRow, row: row, column: column, rows: rows, columns: columns)
+        }
+    }
 }
 
 extension Product {
-    /// The packed way: B block by block into shared panels, then tasks over blocks of C.
+    /// The packed way. A is packed in tiles of rows. A task takes a block of rows and a group of B's panels, and multiplies
+    /// one panel after the other, all of it in its cache, with all its rows; meanwhile the tiles fetch the next panel.
+    /// Panels are packed beforehand where several blocks of rows share them, else by the task.
     func runBlocked() -> Int32 {
         let workers = workerLimit()
-        let depthBlock = Swift.min(depth, Blocking<E>.depth)
-        let columnBlock = Swift.min(roundUp(columns, Tile<E>.columns), Blocking<E>.columns)
-        let rowBlock = Swift.min(roundUp(rows, Tile<E>.rows), Blocking<E>.rows)
+        let cut = Blocking<E>(rows: rows, columns: columns, depth: depth)
         let size = MemoryLayout<E>.size
-        let aBytes = roundUp(rowBlock &* depthBlock &* size, 4096) &+ 256
-        guard let scratch = Scratch.take(columnBlock &* depthBlock &* size &+ workers &* aBytes &+ 64) else {
-            return Status.noMemory
-        }
+        let blocksAtOnce = Swift.min(cut.rowBlocks, cut.rowBlocksAtOnce)
+        let depthsAtOnce = Swift.min(cut.depthBlocks, cut.depthBlocksAtOnce)
+        let whole = roundUp(columns, Tile<E>.columns)
+        let columnsAtOnce = cut.sharesB ? Swift.min(whole, cut.columnsAtOnce(depths: depthsAtOnce)) : whole
+        let aBytes = blocksAtOnce &* cut.tilesPerBlock &* depthsAtOnce &* cut.tileElements &* size
+        let panelBytes = roundUp(cut.depth &* Tile<E>.columns &* size, 64) &+ 64
+        let bBytes = cut.sharesB ? columnsAtOnce &* depthsAtOnce &* cut.depth &* size : workers &* panelBytes
+        guard let scratch = Scratch.take(aBytes &+ bBytes) else { return Status.noMemory }
         defer { Scratch.give(scratch) }
-        let packedB = scratch.assumingMemoryBound(to: E.self)
-        let packedA = scratch + roundUp(columnBlock &* depthBlock &* size, 64)
-
-        var column = 0
-        while column < columns {
-            let blockColumns = Swift.min(columnBlock, columns &- column)
-            var k = 0
-            while k < depth {
-                let blockDepth = Swift.min(depthBlock, depth &- k)
-                let panels = pieces(blockColumns, PackPanels<E>.columnsPerTask)
-                let packed = parallel(
-                    panels, cost: blockColumns &* blockDepth / 4,
-                    PackPanels(
-                        b: b.advanced(rows: k, columns: column), depth: blockDepth, columns: blockColumns, out: packedB)
-                )
+        var task = MultiplyBlocks(
+            product: self, cut: cut, packedA: scratch.assumingMemoryBound(to: E.self), packedB: scratch + aBytes,
+            panelBytes: panelBytes)
+        while task.firstDepth < cut.depthBlocks {
+            task.depths = Swift.min(depthsAtOnce, cut.depthBlocks &- task.firstDepth)
+            task.firstBlock = 0
+            while task.firstBlock < cut.rowBlocks {
+                let blocks = Swift.min(blocksAtOnce, cut.rowBlocks &- task.firstBlock)
+                let tiles = Swift.min(blocks &* cut.tilesPerBlock, cut.tiles &- task.firstBlock &* cut.tilesPerBlock)
+                let volume = tiles &* cut.height &* task.depths &* cut.depth
+                let packed = parallel(tiles, cost: volume / 4, PackTiles(task: task, tiles: tiles))
                 if packed != Status.ok { return packed }
-                let last = k &+ blockDepth >= depth
-                var part = self
-                part.c = c + column
-                part.a = a.advanced(rows: 0, columns: k)
-                part.columns = blockColumns
-                part.depth = blockDepth
-                part.accumulate = accumulate || k > 0
-                part.epilogue = last ? epilogue.advanced(rows: 0, columns: column) : .nothing
-                let rowTasks = pieces(rows, rowBlock)
-                let columnsPerTask = Blocking<E>.columnsPerTask(rowTasks: rowTasks, columns: blockColumns)
-                let task = MultiplyBlocks(
-                    product: part, packedB: packedB, packedA: packedA, aBytes: aBytes, rowBlock: rowBlock,
-                    rowTasks: rowTasks, columnsPerTask: columnsPerTask)
-                let tasks = rowTasks &* pieces(blockColumns, columnsPerTask)
-                let status = parallel(tasks, cost: rows &* blockColumns / 64 &* blockDepth, workers: workers, task)
-                if status != Status.ok { return status }
-                k &+= blockDepth
+                task.firstColumn = 0
+                while task.firstColumn < columns {
+                    task.columns = Swift.min(columnsAtOnce, columns &- task.firstColumn)
+                    let status = task.runGroups(blocks: blocks, volume: volume, workers: workers)
+                    if status != Status.ok { return status }
+                    task.firstColumn &+= task.columns
+                }
+                task.firstBlock &+= blocks
             }
-            column &+= blockColumns
+            task.firstDepth &+= task.depths
         }
         return Status.ok
     }
 }
 
+/// Packs eight panels of B for one block of depth.
 private struct PackPanels<E: Real>: ParallelTask {
-    let b: Matrix<E>
-    let depth: Int
-    let columns: Int
-    let out: UnsafeMutablePointer<E>
+    let task: MultiplyBlocks<E>
 
-    static var columnsPerTask: Int { 8 &* Tile<E>.columns }
+    static var columns: Int { 8 &* Tile<E>.columns }
 
     func run(_ index: Int, worker: Int) {
-        let first = index &* Self.columnsPerTask
+        let d = remainder(index, by: task.depths)
+        let first = divide(index, by: task.depths) &* Self.columns
+        let k = (task.firstDepth &+ d) &* task.cut.depth
         Packing<E>.packColumns(
-            b.advanced(rows: 0, columns: first), depth: depth,
-            columns: Swift.min(Self.columnsPerTask, columns &- first),
-            into: out + first &* depth)
+            task.product.b.advanced(rows: k, columns: task.firstColumn &+ first), depth: task.depthOfBlock(d),
+            columns: Swift.min(Self.columns, task.columns &- first), into: task.sharedPanel(d, first))
+    }
+}
+
+/// Packs one tile of A's rows, all blocks of depth.
+private struct PackTiles<E: Real>: ParallelTask {
+    let task: MultiplyBlocks<E>
+    let tiles: Int
+
+    func run(_ index: Int, worker: Int) {
+        let cut = task.cut
+        let tile = task.firstBlock &* cut.tilesPerBlock &+ index
+        let row = tile &* cut.height
+        var d = 0
+        while d < task.depths {
+            let k = (task.firstDepth &+ d) &* cut.depth
+            Packing<E>.pack(
+                task.product.a.advanced(rows: row, columns: k),
+                count: Swift.min(cut.height, task.product.rows &- row),
+                depth: Swift.min(cut.depth, cut.wholeDepth &- k),
+                panel: cut.height, into: task.tile(d, index))
+            d &+= 1
+        }
     }
 }
 
 private struct MultiplyBlocks<E: Real>: ParallelTask {
     let product: Product<E>
-    let packedB: UnsafePointer<E>
-    let packedA: UnsafeMutableRawPointer
-    let aBytes: Int
-    let rowBlock: Int
-    let rowTasks: Int
-    let columnsPerTask: Int
+    let cut: Blocking<E>
+    let packedA: UnsafeMutablePointer<E>
+    let packedB: UnsafeMutableRawPointer
+    let panelBytes: Int
+    var firstBlock = 0
+    var firstDepth = 0
+    var depths = 0
+    var firstColumn = 0
+    var columns = 0
 
     init(
-        product: Product<E>, packedB: UnsafeMutablePointer<E>, packedA: UnsafeMutableRawPointer, aBytes: Int,
-        rowBlock: Int, rowTasks: Int, columnsPerTask: Int
+        product: Product<E>, cut: Blocking<E>, packedA: UnsafeMutablePointer<E>, packedB: UnsafeMutableRawPointer,
+        panelBytes: Int
     ) {
         self.product = product
-        self.packedB = UnsafePointer(packedB)
+        self.cut = cut
         self.packedA = packedA
-        self.aBytes = aBytes
-        self.rowBlock = rowBlock
-        self.rowTasks = rowTasks
-        self.columnsPerTask = columnsPerTask
+        self.packedB = packedB
+        self.panelBytes = panelBytes
+    }
+
+    /// A tile of packed A, counted from the first row block and the first block of depth that are packed now.
+    @inline(__always) func tile(_ depthBlock: Int, _ tile: Int) -> UnsafeMutablePointer<E> {
+        packedA + (tile &* Swift.min(cut.depthBlocks, cut.depthBlocksAtOnce) &+ depthBlock) &* cut.tileElements
+    }
+
+    @inline(__always) func depthOfBlock(_ d: Int) -> Int {
+        Swift.min(cut.depth, cut.wholeDepth &- (firstDepth &+ d) &* cut.depth)
+    }
+
+    /// The shared packed panel of a column, counted from the first one.
+    @inline(__always) func sharedPanel(_ d: Int, _ column: Int) -> UnsafeMutablePointer<E> {
+        packedB.assumingMemoryBound(to: E.self)
+            + (d &* roundUp(columns, Tile<E>.columns) &* cut.depth &+ column &* depthOfBlock(d))
+    }
+
+    func runGroups(blocks: Int, volume: Int, workers: Int) -> Int32 {
+        if cut.sharesB {
+            let tasks = pieces(columns, PackPanels<E>.columns) &* depths
+            let packed = parallel(tasks, cost: columns / 4 &* depths &* cut.depth, PackPanels(task: self))
+            if packed != Status.ok { return packed }
+        }
+        return parallel(
+            blocks &* pieces(columns, cut.columns), cost: volume / 64 &* columns, workers: workers, self)
     }
 
     func run(_ index: Int, worker: Int) {
-        let row = remainder(index, by: rowTasks) &* rowBlock
-        let column = divide(index, by: rowTasks) &* columnsPerTask
-        let rows = Swift.min(rowBlock, product.rows &- row)
-        let columns = Swift.min(columnsPerTask, product.columns &- column)
-        let panelA = (packedA + worker &* aBytes).assumingMemoryBound(to: E.self)
-        Packing<E>.packRows(
-            product.a.advanced(rows: row, columns: 0), rows: rows, depth: product.depth, into: panelA)
-        multiplyPanels(
-            rows: rows, columns: columns, depth: product.depth, a: panelA, b: packedB + column &* product.depth,
-            c: product.c + (row &* product.cRow &+ column), cRow: product.cRow, accumulate: product.accumulate,
-            epilogue: product.epilogue.advanced(rows: row, columns: column))
-    }
-}
-
-/// C = A panels · B panels, both packed. The B panel stays in L1 while A's panels stream from L2.
-@inline(never)
-func multiplyPanels<E: Real>(
-    rows: Int, columns: Int, depth: Int, a: UnsafePointer<E>, b: UnsafePointer<E>, c: UnsafeMutablePointer<E>,
-    cRow: Int, accumulate: Bool, epilogue: Epilogue<E>
-) {
-    var column = 0
-    while column < columns {
-        let bPanel = b + column &* depth
-        var row = 0
-        while row < rows {
-            Tile<E>.multiply(
-                depth: depth, a: a + row &* depth, b: bPanel, bDepth: Tile<E>.columns,
-                c: c + (row &* cRow &+ column), cRow: cRow, validRows: Swift.min(Tile<E>.rows, rows &- row),
-                validColumns: Swift.min(Tile<E>.columns, columns &- column), accumulate: accumulate,
-                epilogue: epilogue.advanced(rows: row, columns: column))
-            row &+= Tile<E>.rows
+        let groups = pieces(columns, cut.columns)
+        let block = divide(index, by: groups)
+        let firstTile = block &* cut.tilesPerBlock
+        let tiles = Swift.min(cut.tilesPerBlock, cut.tiles &- firstBlock &* cut.tilesPerBlock &- firstTile)
+        let first = remainder(index, by: groups) &* cut.columns
+        let last = Swift.min(columns, first &+ cut.columns)
+        let row = (firstBlock &* cut.tilesPerBlock &+ firstTile) &* cut.height
+        let own = (packedB + worker &* panelBytes).assumingMemoryBound(to: E.self)
+        var d = 0
+        while d < depths {
+            let k = (firstDepth &+ d) &* cut.depth
+            let depth = depthOfBlock(d)
+            var column = first
+            while column < last {
+                let count = Swift.min(Tile<E>.columns, last &- column)
+                let more = column &+ Tile<E>.columns < last
+                let b = product.b.advanced(rows: k, columns: firstColumn &+ column)
+                var panel = own
+                var next = product.b.advanced(
+                    rows: more ? k : k &+ depth, columns: firstColumn &+ (more ? column &+ Tile<E>.columns : first))
+                if cut.sharesB {
+                    panel = sharedPanel(d, column)
+                    // As a matrix whose rows are lines of memory.
+                    let following = UnsafePointer(panel + Tile<E>.columns &* depth)
+                    next = Matrix(base: following, rowStride: Tile<E>.columns, columnStride: 1)
+                } else {
+                    Packing<E>.packColumns(b, depth: depth, columns: count, into: panel)
+                }
+                multiply(
+                    tile(d, firstTile), tiles, panel, depth: depth, row: row, column: firstColumn &+ column,
+                    columns: count, k: k, next: next)
+                column &+= Tile<E>.columns
+            }
+            d &+= 1
         }
-        column &+= Tile<E>.columns
+    }
+
+    /// One panel of B with all tiles of the task's rows.
+    @inline(__always)
+    private func multiply(
+        _ a: UnsafeMutablePointer<E>, _ tiles: Int, _ b: UnsafeMutablePointer<E>, depth: Int, row: Int, column: Int,
+        columns: Int, k: Int, next: Matrix<E>
+    ) {
+        let stride = Swift.min(cut.depthBlocks, cut.depthBlocksAtOnce) &* cut.tileElements
+        let last = k &+ depth >= cut.wholeDepth
+        var t = 0
+        while t < tiles {
+            let first = row &+ t &* cut.height
+            let valid = Swift.min(cut.height, product.rows &- first)
+            PanelTile<E>.multiply(
+                height: cut.height, depth: depth, a: a + t &* stride, b: b,
+                c: product.c + (first &* product.cRow &+ column), cRow: product.cRow, validRows: valid,
+                validColumns: columns, accumulate: product.accumulate || k > 0,
+                epilogue: last ? product.epilogue.advanced(rows: first, columns: column) : .nothing,
+                prefetch: prefetch(next, depth: depth, tile: t))
+            if last { product.complete(row: first, column: column, rows: valid, columns: columns) }
+            t &+= 1
+        }
+    }
+
+    /// The first two tiles fetch a half of the next panel each.
+    @inline(__always)
+    private func prefetch(_ next: Matrix<E>, depth: Int, tile: Int) -> Prefetch {
+        let width = E.Lanes.width
+        let size = MemoryLayout<E>.size
+        if tile < 2 && next.columnStride == 1 {
+            return Prefetch(
+                first: UnsafeRawPointer(next.base + tile &* width), step: next.rowStride &* size, segment: depth,
+                jump: 0)
+        }
+        if tile < 2 && next.rowStride == 1 {
+            return Prefetch(
+                first: UnsafeRawPointer(next.base + tile &* width &* next.columnStride),
+                step: MemoryLayout<E.Lanes>.size,
+                segment: Swift.max(1, divide(depth, by: width)), jump: next.columnStride &* size)
+        }
+        return Prefetch(first: UnsafeRawPointer(packedA), step: 0, segment: depth, jump: 0)
     }
 }

@@ -1,71 +1,146 @@
 import CSpinetail
 
-/// Products too small, or with too few rows, to pay for packing: B's rows are read where they stand.
+/// Products too small to pay for packing A, and tall ones with few columns: A is read where it stands. So is B where its
+/// rows run along memory; otherwise one panel of it after the other is transposed into scratch.
 extension Product {
-    /// Rows × columns × depth below which packing costs more than it brings.
-    static var directVolume: Int { 96 &* 96 &* 96 }
-    static var directRows: Int { 8 }
-    static var directColumns: Int { 256 }
+    /// Rows × columns × depth below which packing A costs more than it brings.
+    static var directVolume: Int { 6_500_000 }
 
     var prefersDirect: Bool {
-        b.columnStride == 1 && (rows <= Self.directRows || rows &* columns &* depth <= Self.directVolume)
+        let size = MemoryLayout<E>.size
+        if columns &* depth &* size > 512 << 10 || depth > 4096 { return rows <= 7 && b.columnStride == 1 }
+        let volume = rows &* columns &* depth
+        if volume <= 64 &* 64 &* 64 { return true }
+        // Rows of A at multiples of 2 KiB push each other out of the first-level cache.
+        if (a.rowStride &* size) & 2047 == 0 && a.rowStride != 0 && depth >= 64 { return false }
+        return volume <= Self.directVolume || columns <= Tile<E>.columns
     }
 
     func runDirect() -> Int32 {
         let volume = rows &* columns &* depth
-        if volume <= 65_536 {
-            direct(from: 0, to: columns)
+        let plan = DirectBlocks(product: self, whole: volume <= 262_144)
+        let workers = plan.tasks == 1 ? 1 : workerLimit()
+        let bytes = b.columnStride == 1 ? 0 : plan.panelBytes
+        guard let scratch = Scratch.take(bytes &* workers) else { return Status.noMemory }
+        defer { Scratch.give(scratch) }
+        if plan.tasks == 1 {
+            direct(rows: 0, to: rows, columns: 0, to: columns, panel: scratch.assumingMemoryBound(to: E.self))
             return Status.ok
         }
-        return parallel(pieces(columns, Self.directColumns), cost: volume / 32, DirectColumns(product: self))
+        return parallel(
+            plan.tasks, cost: volume / 48, workers: workers, DirectTask(plan: plan, scratch: scratch, bytes: bytes))
     }
 
-    /// Columns first ..< last of C, in this thread.
-    @inline(never)
-    func direct(from first: Int, to last: Int) {
-        var row = 0
-        while row < rows {
-            let left = rows &- row
-            let step = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1
-            var column = first
-            while column < last {
-                let valid = Swift.min(Tile<E>.columns, last &- column)
-                switch step {
-                case 8: strip(RegisterTile<E, 8>.self, row, column, valid)
-                case 4: strip(RegisterTile<E, 4>.self, row, column, valid)
-                case 2: strip(RegisterTile<E, 2>.self, row, column, valid)
-                default: strip(RegisterTile<E, 1>.self, row, column, valid)
-                }
-                column &+= Tile<E>.columns
+    /// A block of C, in this thread. `panel` holds depth × Tile.columns elements and Packing's slack where B's rows do
+    /// not run along memory.
+    func direct(
+        rows first: Int, to end: Int, columns firstColumn: Int, to lastColumn: Int, panel: UnsafeMutablePointer<E>
+    ) {
+        var column = firstColumn
+        while column < lastColumn {
+            let valid = Swift.min(Tile<E>.columns, lastColumn &- column)
+            var part = b.advanced(rows: 0, columns: column)
+            if b.columnStride != 1 {
+                Packing<E>.packColumns(part, depth: depth, columns: valid, into: panel)
+                part = Matrix(base: UnsafePointer(panel), rowStride: Tile<E>.columns, columnStride: 1)
             }
-            row &+= step
-        }
-    }
-
-    @inline(__always)
-    private func strip<let height: Int>(_ tile: RegisterTile<E, height>.Type, _ row: Int, _ column: Int, _ valid: Int) {
-        let part = epilogue.advanced(rows: row, columns: column)
-        let from = a.advanced(rows: row, columns: 0)
-        let to = c + (row &* cRow &+ column)
-        if valid == Tile<E>.columns {
-            RegisterTile<E, height>.multiply(
-                depth: depth, a: from.base, aRow: a.rowStride, aDepth: a.columnStride, b: b.base + column,
-                bDepth: b.rowStride, c: to, cRow: cRow, validRows: height, validColumns: Tile<E>.columns,
-                accumulate: accumulate, epilogue: part)
-        } else {
-            RegisterTile<E, height>.multiply(
-                depth: depth, a: from.base, aRow: a.rowStride, aDepth: a.columnStride, b: b.base + column,
-                bDepth: b.rowStride, c: to, cRow: cRow, validRows: height, validColumns: valid,
-                accumulate: accumulate, epilogue: part, paddedB: false)
+            var row = first
+            while row < end {
+                let height = DirectTile<E>.height(for: end &- row)
+                DirectTile<E>.multiply(self, b: part, row: row, column: column, height: height, columns: valid)
+                row &+= height
+            }
+            complete(row: first, column: column, rows: end &- first, columns: valid)
+            column &+= valid
         }
     }
 }
 
-private struct DirectColumns<E: Real>: ParallelTask {
+/// The cut of a direct product into tasks.
+struct DirectBlocks<E: Real> {
     let product: Product<E>
+    let rows: Int
+    let columns: Int
+    let rowTasks: Int
+    let tasks: Int
+
+    init(product: Product<E>, whole: Bool) {
+        self.product = product
+        rows = whole ? product.rows : Swift.min(product.rows, 9 &* Tile<E>.rows)
+        let panels = pieces(product.columns, Tile<E>.columns)
+        columns = whole ? product.columns : pieces(panels, 8) &* Tile<E>.columns
+        rowTasks = pieces(product.rows, rows)
+        tasks = rowTasks &* pieces(product.columns, columns)
+    }
+
+    var panelBytes: Int {
+        roundUp((product.depth &* Tile<E>.columns &+ Packing<E>.slack) &* MemoryLayout<E>.size, 64) &+ 64
+    }
+}
+
+private struct DirectTask<E: Real>: ParallelTask {
+    let plan: DirectBlocks<E>
+    let scratch: UnsafeMutableRawPointer
+    let bytes: Int
 
     func run(_ index: Int, worker: Int) {
-        let first = index &* Product<E>.directColumns
-        product.direct(from: first, to: Swift.min(product.columns, first &+ Product<E>.directColumns))
+        let row = remainder(index, by: plan.rowTasks) &* plan.rows
+        let column = divide(index, by: plan.rowTasks) &* plan.columns
+        plan.product.direct(
+            rows: row, to: Swift.min(plan.product.rows, row &+ plan.rows), columns: column,
+            to: Swift.min(plan.product.columns, column &+ plan.columns),
+            panel: (scratch + worker &* bytes).assumingMemoryBound(to: E.self))
+    }
+}
+
+/// Register tiles that read A where it stands, in two widths.
+private enum DirectTile<E: Real> {
+    /// The next tile's rows, so that the rest is cut evenly.
+    @inline(__always) static func height(for rows: Int) -> Int {
+        if rows <= 4 { return rows == 3 ? 2 : rows }
+        if !Tile<E>.isWide { return rows >= 6 ? 6 : 4 }
+        let even = rows <= 12 ? rows : pieces(rows, pieces(rows, 13))
+        return even >= 10 ? even : even >= 8 ? 8 : even >= 6 ? 6 : 4
+    }
+
+    @inline(never)
+    static func multiply(_ p: Product<E>, b: Matrix<E>, row: Int, column: Int, height: Int, columns: Int) {
+        let work = DirectWork(p: p, b: b, row: row, column: column, columns: columns)
+        switch height {
+        case 1: work.run(RegisterTile<E, 1>.self)
+        case 2: work.run(RegisterTile<E, 2>.self)
+        case 4: work.run(RegisterTile<E, 4>.self)
+        case 6: work.run(RegisterTile<E, 6>.self)
+        default:
+            if Tile<E>.isWide {
+                switch height {
+                case 8: work.run(RegisterTile<E, 8>.self)
+                case 10: work.run(RegisterTile<E, 10>.self)
+                case 11: work.run(RegisterTile<E, 11>.self)
+                case 12: work.run(RegisterTile<E, 12>.self)
+                default: work.run(RegisterTile<E, 13>.self)
+                }
+            }
+        }
+    }
+}
+
+private struct DirectWork<E: Real> {
+    let p: Product<E>
+    let b: Matrix<E>
+    let row: Int
+    let column: Int
+    let columns: Int
+
+    @inline(__always) func run<let rows: Int>(_ tile: RegisterTile<E, rows>.Type) {
+        if columns <= E.Lanes.width { multiply(tile, narrow: true) } else { multiply(tile, narrow: false) }
+    }
+
+    @inline(__always) private func multiply<let rows: Int>(_ tile: RegisterTile<E, rows>.Type, narrow: Bool) {
+        RegisterTile<E, rows>.multiply(
+            depth: p.depth, a: p.a.base + row &* p.a.rowStride, aRow: p.a.rowStride, aDepth: p.a.columnStride,
+            b: b.base, bDepth: b.rowStride, c: p.c + (row &* p.cRow &+ column), cRow: p.cRow, validRows: rows,
+            validColumns: columns, accumulate: p.accumulate, epilogue: p.epilogue.advanced(rows: row, columns: column),
+            paddedB: columns == Tile<E>.columns, narrow: narrow)
     }
 }

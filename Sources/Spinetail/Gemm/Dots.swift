@@ -8,7 +8,7 @@ extension Product {
 
     var prefersDots: Bool {
         b.rowStride == 1 && a.columnStride == 1
-            && (rows <= 24 || columns <= 12 || rows &* columns &* depth <= 48 &* 48 &* 48)
+            && (rows <= 7 || columns <= 3 || rows <= 16 && columns &* depth > 131_072)
     }
 
     func runDots() -> Int32 {
@@ -29,7 +29,10 @@ extension Product {
             var row = firstRow
             while row < lastRow {
                 let left = lastRow &- row
-                if left >= 4 && Tile<E>.isWide {
+                if left >= 6 && Tile<E>.isWide {
+                    DotTile<E, 6>.multiply(self, row: row, column: column, validColumns: valid)
+                    row &+= 6
+                } else if left >= 4 && Tile<E>.isWide {
                     DotTile<E, 4>.multiply(self, row: row, column: column, validColumns: valid)
                     row &+= 4
                 } else if left >= 2 {
@@ -42,6 +45,7 @@ extension Product {
             }
             column &+= 4
         }
+        complete(row: firstRow, column: first, rows: lastRow &- firstRow, columns: last &- first)
     }
 }
 

@@ -2,8 +2,45 @@ import CSpinetail
 
 @c @implementation
 public func spinetail_matmul(
-    _ output: Descriptor, _ a: Descriptor, _ b: Descriptor, _ bias: Descriptor?, _ relu: Int64
+    _ output: Descriptor, _ a: Descriptor, _ b: Descriptor, _ bias: Descriptor?, _ activation: Int64
 ) -> spinetail_status {
+    let status = checkProduct(output, a, b, bias)
+    if status != Status.ok { return status }
+    if !Finish<Float>.knows(activation) { return Status.parameter(5) }
+    if output.holds(Float.self) {
+        return matmul(Float.self, output, a, b, Finish(bias: bias, activation, of: output))
+    }
+    return matmul(Double.self, output, a, b, Finish(bias: bias, activation, of: output))
+}
+
+@c @implementation
+public func spinetail_gemm(
+    _ output: Descriptor, _ a: Descriptor, _ b: Descriptor, _ addend: Descriptor?, _ bias: Descriptor?,
+    _ residual: Descriptor?, _ alpha: Double, _ beta: Double, _ activation: Int64
+) -> spinetail_status {
+    let status = checkProduct(output, a, b, bias)
+    if status != Status.ok { return status == Status.dtype(4) || status == Status.shape(4) ? status &+ 256 : status }
+    if let addend {
+        if addend.dtype != output.dtype { return Status.dtype(4) }
+        if !addend.broadcasts(to: output) { return Status.shape(4) }
+    }
+    if let residual {
+        if residual.dtype != output.dtype { return Status.dtype(6) }
+        if !residual.broadcasts(to: output) { return Status.shape(6) }
+    }
+    if !Finish<Float>.knows(activation) { return Status.parameter(9) }
+    if output.holds(Float.self) {
+        var finish = Finish<Float>(bias: bias, activation, of: output)
+        finish.add(addend, residual, alpha: alpha, beta: beta)
+        return matmul(Float.self, output, a, b, finish)
+    }
+    var finish = Finish<Double>(bias: bias, activation, of: output)
+    finish.add(addend, residual, alpha: alpha, beta: beta)
+    return matmul(Double.self, output, a, b, finish)
+}
+
+/// Shapes and dtypes of a product; bias is argument 4.
+private func checkProduct(_ output: Descriptor, _ a: Descriptor, _ b: Descriptor, _ bias: Descriptor?) -> Int32 {
     let rank = output.rank
     if rank < 2 { return Status.rank(1) }
     if a.rank != rank { return Status.rank(2) }
@@ -21,27 +58,18 @@ public func spinetail_matmul(
     }
     if let bias {
         if bias.dtype != output.dtype { return Status.dtype(4) }
-        if !bias.hasShape(columns) { return Status.shape(4) }
-        if !bias.isContiguous { return Status.layout(4) }
+        if !bias.hasShape(columns) && !bias.hasShape(rows, 1) { return Status.shape(4) }
     }
     if a.dtype != output.dtype { return Status.dtype(2) }
     if b.dtype != output.dtype { return Status.dtype(3) }
     if !output.hasUnitColumns { return Status.layout(1) }
-    if output.holds(Float.self) { return matmul(Float.self, output, a, b, bias, relu: relu != 0) }
-    if output.holds(Double.self) { return matmul(Double.self, output, a, b, bias, relu: relu != 0) }
-    return Status.dtype(1)
+    return output.holds(Float.self) || output.holds(Double.self) ? Status.ok : Status.dtype(1)
 }
 
 private func matmul<E: Real>(
-    _ type: E.Type, _ output: Descriptor, _ a: Descriptor, _ b: Descriptor, _ bias: Descriptor?, relu: Bool
+    _ type: E.Type, _ output: Descriptor, _ a: Descriptor, _ b: Descriptor, _ finish: Finish<E>
 ) -> Int32 {
     guard let c = output.pointer(E.self) else { return Status.ok }
-    var epilogue = Epilogue<E>.nothing
-    epilogue.relu = relu
-    if let bias, let values = bias.pointer(E.self) {
-        epilogue.bias = .perColumn
-        epilogue.values = UnsafePointer(values)
-    }
     var batches = 1
     var axis = 0
     while axis < output.rank &- 2 {
@@ -51,7 +79,8 @@ private func matmul<E: Real>(
     var product = Product<E>(
         rows: output.extent(-2), columns: output.extent(-1), depth: a.extent(-1), a: a.matrix(E.self, elsewhere: c),
         b: b.matrix(E.self, elsewhere: c), c: c, cRow: output.stride(-2, of: E.self), accumulate: false,
-        epilogue: epilogue)
+        epilogue: .nothing)
+    product.end(with: finish)
     product.canonicalize()
     if batches == 1 { return product.run() }
     return runBatches(product, batches, output, a, b)
@@ -75,7 +104,7 @@ extension Product {
 
     private func runCanonical() -> Int32 {
         if prefersDots { return runDots() }
-        if prefersGemv { return runGemv() }
+        if prefersSweep { return runSweep() }
         if prefersDirect { return runDirect() }
         return runBlocked()
     }
@@ -86,17 +115,24 @@ private func runBatches<E: Real>(
     _ product: Product<E>, _ batches: Int, _ output: Descriptor, _ a: Descriptor, _ b: Descriptor
 ) -> Int32 {
     let volume = product.rows &* product.columns &* product.depth
-    let task = Batches(product: product, output: output, a: a, b: b, group: Swift.max(1, divide(262_144, by: volume)))
-    if volume < 2_000_000 && (product.prefersDots || product.prefersDirect) {
-        return parallel(pieces(batches, task.group), cost: batches &* volume / 32, task)
+    var task = Batches(
+        product: product, output: output, a: a, b: b, batches: batches,
+        group: Swift.max(1, divide(262_144, by: volume)), panelBytes: 0, panels: nil)
+    if volume >= 2_000_000 || !(product.prefersDots || product.prefersDirect) {
+        var batch = 0
+        while batch < batches {
+            let status = task.product(batch).run()
+            if status != Status.ok { return status }
+            batch &+= 1
+        }
+        return Status.ok
     }
-    var batch = 0
-    while batch < batches {
-        let status = task.product(batch).run()
-        if status != Status.ok { return status }
-        batch &+= 1
-    }
-    return Status.ok
+    let workers = workerLimit()
+    if product.b.columnStride != 1 { task.panelBytes = DirectBlocks(product: product, whole: true).panelBytes }
+    guard let panels = Scratch.take(task.panelBytes &* workers) else { return Status.noMemory }
+    defer { Scratch.give(panels) }
+    task.panels = panels
+    return parallel(pieces(batches, task.group), cost: batches &* volume / 48, workers: workers, task)
 }
 
 private struct Batches<E: Real>: ParallelTask {
@@ -104,31 +140,31 @@ private struct Batches<E: Real>: ParallelTask {
     let output: Descriptor
     let a: Descriptor
     let b: Descriptor
+    let batches: Int
     let group: Int
+    var panelBytes: Int
+    var panels: UnsafeMutableRawPointer?
 
     func product(_ batch: Int) -> Product<E> {
         var one = product
         one.c = product.c + offset(output, batch, of: output, E.self)
         one.a.base = product.a.base + offset(a, batch, of: output, E.self)
         one.b.base = product.b.base + offset(b, batch, of: output, E.self)
+        one.finish = product.finish?.batch(batch, of: output)
         return one
     }
 
     func run(_ index: Int, worker: Int) {
+        guard let panels else { return }
+        let panel = (panels + worker &* panelBytes).assumingMemoryBound(to: E.self)
         var batch = index &* group
-        var all = 1
-        var axis = 0
-        while axis < output.rank &- 2 {
-            all = all &* output.extent(axis)
-            axis &+= 1
-        }
-        let end = Swift.min(all, batch &+ group)
+        let end = Swift.min(batches, batch &+ group)
         while batch < end {
             let one = product(batch)
             if one.prefersDots {
                 one.dots(rows: 0, to: one.rows, columns: 0, to: one.columns)
             } else {
-                one.direct(from: 0, to: one.columns)
+                one.direct(rows: 0, to: one.rows, columns: 0, to: one.columns, panel: panel)
             }
             batch &+= 1
         }

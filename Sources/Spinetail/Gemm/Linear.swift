@@ -2,18 +2,20 @@ import CSpinetail
 
 @c @implementation
 public func spinetail_linear_forward(
-    _ output: Descriptor, _ input: Descriptor, _ weight: Descriptor, _ bias: Descriptor?, _ relu: Int64
+    _ output: Descriptor, _ input: Descriptor, _ weight: Descriptor, _ bias: Descriptor?, _ activation: Int64
 ) -> spinetail_status {
     let status = checkLinear(output, input, weight, first: 1)
     if status != Status.ok { return status }
     if let bias {
         if bias.dtype != output.dtype { return Status.dtype(4) }
         if !bias.hasShape(output.extent(1)) { return Status.shape(4) }
-        if !bias.isContiguous { return Status.layout(4) }
     }
     if !output.hasUnitColumns { return Status.layout(1) }
-    if output.holds(Float.self) { return forward(Float.self, output, input, weight, bias, relu: relu != 0) }
-    return forward(Double.self, output, input, weight, bias, relu: relu != 0)
+    if !Finish<Float>.knows(activation) { return Status.parameter(5) }
+    if output.holds(Float.self) {
+        return forward(output, input, weight, Finish<Float>(bias: bias, activation, of: output))
+    }
+    return forward(output, input, weight, Finish<Double>(bias: bias, activation, of: output))
 }
 
 @c @implementation
@@ -68,20 +70,15 @@ private func checkLinear(_ output: Descriptor, _ input: Descriptor, _ weight: De
 }
 
 private func forward<E: Real>(
-    _ type: E.Type, _ output: Descriptor, _ input: Descriptor, _ weight: Descriptor, _ bias: Descriptor?, relu: Bool
+    _ output: Descriptor, _ input: Descriptor, _ weight: Descriptor, _ finish: Finish<E>
 ) -> Int32 {
     guard let c = output.pointer(E.self) else { return Status.ok }
-    var epilogue = Epilogue<E>.nothing
-    epilogue.relu = relu
-    if let bias, let values = bias.pointer(E.self) {
-        epilogue.bias = .perColumn
-        epilogue.values = UnsafePointer(values)
-    }
-    return Product(
+    var product = Product(
         rows: output.extent(0), columns: output.extent(1), depth: input.extent(1),
         a: input.matrix(E.self, elsewhere: c), b: weight.matrix(E.self, elsewhere: c).transposed, c: c,
-        cRow: output.stride(0, of: E.self), accumulate: false, epilogue: epilogue
-    ).run()
+        cRow: output.stride(0, of: E.self), accumulate: false, epilogue: .nothing)
+    product.end(with: finish)
+    return product.run()
 }
 
 private func backward<E: Real>(

@@ -29,8 +29,9 @@ enum Packing<E: Real> {
         pack(b.transposed, count: columns, depth: depth, panel: Tile<E>.columns, into: out)
     }
 
-    /// Panels of `panel` rows of m, depth (m's columns) outermost within a panel.
-    private static func pack(
+    /// Panels of `panel` rows of m, depth (m's columns) outermost within a panel. Up to `slack` elements behind the last
+    /// panel are written too.
+    static func pack(
         _ m: Matrix<E>, count: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>
     ) {
         if m.rowStride == 1 { return packAlong(m, count: count, depth: depth, panel: panel, into: out) }

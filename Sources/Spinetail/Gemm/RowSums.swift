@@ -37,26 +37,12 @@ private struct RowSums<E: Real>: ParallelTask {
         while row < last {
             let p = m.base + (row &* m.rowStride &+ column &* m.columnStride)
             if m.columnStride != 1 {
-                total = total + gather(p, valid)
+                total = total + E.Lanes.gather(p, step: m.columnStride, count: valid)
             } else {
                 total = total + (valid == E.Lanes.width ? E.Lanes.load(p) : E.Lanes.load(p, count: valid, fill: 0))
             }
             row &+= 1
         }
         return total
-    }
-
-    private func gather(_ p: UnsafePointer<E>, _ valid: Int) -> E.Lanes {
-        var lanes = E.Lanes.zero
-        return withUnsafeMutablePointer(to: &lanes) { lanes in
-            lanes.withMemoryRebound(to: E.self, capacity: E.Lanes.width) { values in
-                var i = 0
-                while i < valid {
-                    values[i] = p[i &* m.columnStride]
-                    i &+= 1
-                }
-            }
-            return lanes.pointee
-        }
     }
 }

@@ -49,42 +49,98 @@ struct Epilogue<E: Real> {
 }
 
 /// The tile for a fixed number of rows, so that all sums have a register of their own. A may have any strides here;
-/// where B's rows end at `validColumns` in memory, `paddedB: false` keeps reads inside them.
+/// where B's rows end at `validColumns` in memory, `paddedB: false` keeps reads inside them; `narrow` tiles have one vector
+/// of columns at most.
 enum RegisterTile<E: Real, let rows: Int> {
     @inline(__always)
     static func multiply(
         depth: Int, a: UnsafePointer<E>, aRow: Int, aDepth: Int, b: UnsafePointer<E>, bDepth: Int,
         c: UnsafeMutablePointer<E>, cRow: Int, validRows: Int, validColumns: Int, accumulate: Bool,
-        epilogue: Epilogue<E>, paddedB: Bool = true
+        epilogue: Epilogue<E>, paddedB: Bool = true, narrow: Bool = false,
+        prefetch: Prefetch? = nil
     ) {
         var left = InlineArray<rows, E.Lanes>(repeating: .zero)
         var right = InlineArray<rows, E.Lanes>(repeating: .zero)
         let width = E.Lanes.width
-        let half = rows >> 1
+        // How many lanes of each vector of B there are.
+        let count0 = Swift.min(width, validColumns)
+        let count1 = Swift.max(0, Swift.min(width, validColumns &- width))
         var a = a
         var b = b
         var k = 0
-        while k < depth {
-            let b0 = paddedB ? E.Lanes.load(b) : loadUpTo(b, validColumns)
-            let b1 = paddedB ? E.Lanes.load(b + width) : loadUpTo(b + width, validColumns &- width)
-            // Two short loops: LLVM unrolls each fully, and only then do the sums stay in registers.
-            for r in 0..<half {
-                let value = E.Lanes(repeating: a[r &* aRow])
-                left[unchecked: r] = E.Lanes.fma(value, b0, left[unchecked: r])
-                right[unchecked: r] = E.Lanes.fma(value, b1, right[unchecked: r])
+        if let prefetch {
+            var line = prefetch.first
+            var p = line
+            var rest = prefetch.segment
+            while k < depth {
+                spinetail_prefetch_far(p)
+                step(&left, &right, a, aRow, E.Lanes.load(b), E.Lanes.load(b + width))
+                p += prefetch.step
+                rest &-= 1
+                if rest == 0 {
+                    line += prefetch.jump
+                    p = line
+                    rest = prefetch.segment
+                }
+                a += aDepth
+                b += bDepth
+                k &+= 1
             }
-            for r in half..<rows {
-                let value = E.Lanes(repeating: a[r &* aRow])
-                left[unchecked: r] = E.Lanes.fma(value, b0, left[unchecked: r])
-                right[unchecked: r] = E.Lanes.fma(value, b1, right[unchecked: r])
+        } else {
+            while k < depth {
+                if narrow {
+                    step(&left, a, aRow, loadPart(b, count0))
+                } else {
+                    let b0 = paddedB ? E.Lanes.load(b) : loadPart(b, count0)
+                    let b1 = paddedB ? E.Lanes.load(b + width) : loadPart(b + width, count1)
+                    step(&left, &right, a, aRow, b0, b1)
+                }
+                a += aDepth
+                b += bDepth
+                k &+= 1
             }
-            a += aDepth
-            b += bDepth
-            k &+= 1
         }
         finish(
             &left, &right, c: c, cRow: cRow, validRows: validRows, validColumns: validColumns, accumulate: accumulate,
             epilogue: epilogue)
+    }
+
+    @inline(__always)
+    private static func step(
+        _ left: inout InlineArray<rows, E.Lanes>, _ right: inout InlineArray<rows, E.Lanes>, _ a: UnsafePointer<E>,
+        _ aRow: Int, _ b0: E.Lanes, _ b1: E.Lanes
+    ) {
+        // Two short loops: LLVM unrolls each fully, and only then do the sums stay in registers.
+        let half = rows >> 1
+        for r in 0..<half {
+            let value = E.Lanes(repeating: a[r &* aRow])
+            left[unchecked: r] = E.Lanes.fma(value, b0, left[unchecked: r])
+            right[unchecked: r] = E.Lanes.fma(value, b1, right[unchecked: r])
+        }
+        for r in half..<rows {
+            let value = E.Lanes(repeating: a[r &* aRow])
+            left[unchecked: r] = E.Lanes.fma(value, b0, left[unchecked: r])
+            right[unchecked: r] = E.Lanes.fma(value, b1, right[unchecked: r])
+        }
+    }
+
+    /// The same for a single vector of B.
+    @inline(__always)
+    private static func step(
+        _ left: inout InlineArray<rows, E.Lanes>, _ a: UnsafePointer<E>, _ aRow: Int, _ b0: E.Lanes
+    ) {
+        let half = rows >> 1
+        for r in 0..<half {
+            left[unchecked: r] = E.Lanes.fma(E.Lanes(repeating: a[r &* aRow]), b0, left[unchecked: r])
+        }
+        for r in half..<rows {
+            left[unchecked: r] = E.Lanes.fma(E.Lanes(repeating: a[r &* aRow]), b0, left[unchecked: r])
+        }
+    }
+
+    /// `count` lanes (0 ... width); wide vectors have masks for that, which need no branch.
+    @inline(__always) private static func loadPart(_ p: UnsafePointer<E>, _ count: Int) -> E.Lanes {
+        Tile<E>.isWide ? E.Lanes.load(p, count: count, fill: 0) : E.Lanes.loadUpTo(p, count)
     }
 
     /// Adds what C holds, applies the epilogue and stores.
@@ -103,8 +159,8 @@ enum RegisterTile<E: Real, let rows: Int> {
                 bias0 = E.Lanes.load(values)
                 bias1 = E.Lanes.load(values + width)
             } else {
-                bias0 = loadUpTo(values, validColumns)
-                if validColumns > width { bias1 = loadUpTo(values + width, validColumns &- width) }
+                bias0 = E.Lanes.loadUpTo(values, validColumns)
+                if validColumns > width { bias1 = E.Lanes.loadUpTo(values + width, validColumns &- width) }
             }
         }
         for r in 0..<rows {
@@ -117,8 +173,8 @@ enum RegisterTile<E: Real, let rows: Int> {
                         x = x + E.Lanes.load(p)
                         y = y + E.Lanes.load(p + width)
                     } else {
-                        x = x + loadUpTo(p, validColumns)
-                        if validColumns > width { y = y + loadUpTo(p + width, validColumns &- width) }
+                        x = x + E.Lanes.loadUpTo(p, validColumns)
+                        if validColumns > width { y = y + E.Lanes.loadUpTo(p + width, validColumns &- width) }
                     }
                 }
                 if epilogue.bias == .perRow, let values = epilogue.values {
@@ -138,19 +194,31 @@ enum RegisterTile<E: Real, let rows: Int> {
                     x.store(p)
                     y.store(p + width)
                 } else {
-                    storeUpTo(x, p, validColumns)
-                    if validColumns > width { storeUpTo(y, p + width, validColumns &- width) }
+                    x.storeUpTo(p, validColumns)
+                    if validColumns > width { y.storeUpTo(p + width, validColumns &- width) }
                 }
             }
         }
     }
+}
 
-    @inline(__always) private static func loadUpTo(_ p: UnsafePointer<E>, _ count: Int) -> E.Lanes {
-        if count >= E.Lanes.width { return E.Lanes.load(p) }
-        return count > 0 ? E.Lanes.load(p, count: count, fill: 0) : .zero
+/// Memory that a tile fetches into the second-level cache while it computes, one line for each step of depth: `segment`
+/// lines `step` bytes apart, then again from `jump` bytes behind the segment's first line.
+struct Prefetch {
+    var first: UnsafeRawPointer
+    var step: Int
+    var segment: Int
+    var jump: Int
+}
+
+extension Lanes {
+    /// `count` lanes (0 ... width and more) from memory, zeros in the others.
+    @inline(__always) static func loadUpTo(_ p: UnsafePointer<Scalar>, _ count: Int) -> Self {
+        if count >= width { return load(p) }
+        return count > 0 ? load(p, count: count, fill: 0) : .zero
     }
 
-    @inline(__always) private static func storeUpTo(_ x: E.Lanes, _ p: UnsafeMutablePointer<E>, _ count: Int) {
-        if count >= E.Lanes.width { x.store(p) } else { x.store(p, count: count) }
+    @inline(__always) func storeUpTo(_ p: UnsafeMutablePointer<Scalar>, _ count: Int) {
+        if count >= Self.width { store(p) } else { store(p, count: count) }
     }
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ ROWS = [0, 1, 2, 3, 5, 8, 13, 14, 15, 33]
 COLUMNS = [0, 1, 3, 4, 5, 16, 31, 32, 33, 70]
 DEPTHS = [0, 1, 2, 15, 16, 17, 65]
 LARGE = [(200, 300, 400), (97, 513, 500), (14, 2100, 33), (1, 700, 900), (6, 300, 1000), (150, 10, 128)]
+# A single block of rows, shared panels of B, tall with few columns, few rows in a sweep, A read in place.
+LARGE += [(20, 700, 2000), (1103, 70, 900), (5000, 10, 64), (13, 2000, 90), (64, 128, 784)]
 
 
 def assert_close(result, a, b, bias=None, relu=False):
@@ -129,6 +132,70 @@ def test_linear_backward(dtype, leading):
     assert_close(dw, flat.T, x.reshape(-1, 40))
     assert_close(db, flat.T, np.ones((len(flat), 1), dtype)[:, 0])
     assert gemm.linear_backward(grad, x, w, (False, False, False)) == (None, None, None)
+
+
+# Code of the activation, the function.
+ENDS = [
+    (0, lambda x: x),
+    (1, lambda x: np.maximum(x, 0)),
+    (5, lambda x: x * np.vectorize(math.erfc)(-x * math.sqrt(0.5)) / 2),
+    (6, lambda x: x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))),
+    (7, lambda x: x / (1 + np.exp(-x))),
+    (9, lambda x: 1 / (1 + np.exp(-x))),
+    (11, np.tanh),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1, 3, 5), (6, 700, 130), (3, 40, 20), (50, 33, 17), (150, 90, 700), (64, 10, 128)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_every_end_of_a_product(dtype, shape, transposed):
+    m, n, k = shape
+    rng = np.random.default_rng(9)
+    a = rng.standard_normal((m, k)).astype(dtype)
+    b = rng.standard_normal((n, k)).astype(dtype).T if transposed else rng.standard_normal((k, n)).astype(dtype)
+    sums = a.astype(np.float64) @ b.astype(np.float64)
+    bound = (k + 4) * np.finfo(dtype).eps * (np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64) + 10)
+    addend = rng.standard_normal((2 * m, 3 * n)).astype(dtype)[::2, ::3]
+    column, row = rng.standard_normal(n).astype(dtype), rng.standard_normal((m, 1)).astype(dtype)
+    out = np.empty((m, n), dtype)
+    for code, function in ENDS:
+        for bias in (None, column, row):
+            kernels.matmul(out, a, b, bias, code)
+            assert np.all(np.abs(out - function(sums + (0 if bias is None else bias))) <= 2 * bound)
+            kernels.gemm(out, a, b, addend, bias, row, 0.5, -2.0, code)
+            expected = function(0.5 * sums - 2.0 * addend + (0 if bias is None else bias) + row)
+            assert np.all(np.abs(out - expected) <= 2 * bound)
+    kernels.gemm(out, a, b, np.full((1, n), np.nan, dtype), None, None, 1.0, 0.0, 0)
+    assert np.all(np.abs(out - sums) <= bound)
+
+
+def test_ends_of_batches():
+    rng = np.random.default_rng(10)
+    a, b = rng.standard_normal((4, 3, 5)), rng.standard_normal((1, 5, 6))
+    addend, residual = rng.standard_normal((4, 1, 6)), rng.standard_normal((4, 3, 6))
+    out = np.empty((4, 3, 6))
+    kernels.gemm(out, a, b, addend, None, residual, 2.0, 3.0, 0)
+    assert np.allclose(out, 2 * (a @ b) + 3 * addend + residual, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({3: np.ones((3, 4))}, ValueError),
+        ({3: np.ones((2, 4), np.float32)}, TypeError),
+        ({4: np.ones(5)}, ValueError),
+        ({4: np.ones(4, np.float32)}, TypeError),
+        ({5: np.ones((2, 2))}, ValueError),
+        ({8: 8}, ValueError),
+    ],
+)
+def test_gemm_refuses_what_does_not_fit(change, error):
+    arguments = [np.empty((2, 4)), np.ones((2, 3)), np.ones((3, 4)), None, None, None, 1.0, 1.0, 0]
+    for place, value in change.items():
+        arguments[place] = value
+    with pytest.raises(error):
+        kernels.gemm(*arguments)
 
 
 def test_float32_sums_of_many_rows_stay_accurate():

@@ -9,17 +9,25 @@
 #pragma clang assume_nonnull begin
 #endif
 
-/// output[..., m, n] = f(a[..., m, k] · b[..., k, n] + bias[n]), leading axes equal or broadcast (extent 1, or absent
-/// axes given as stride 0). `relu` not zero applies max(0, ·). Accumulates in the arrays' own dtype.
-/// Scratch: one packed block of b (at most 2048 × 384 float32) and one packed block of a per thread.
+/// output[..., m, n] = f(a[..., m, k] · b[..., k, n] + bias), leading axes equal or broadcast (extent 1). `bias` has shape
+/// (n), one value for each column, or (m, 1), one for each row. `activation` is the code of f, one of those of
+/// activation.h that take no parameters: identity, relu, gelu, gelu_tanh, silu, sigmoid, tanh.
+/// Accumulates in the arrays' own dtype. Scratch: at most 32 MiB of packed a, and one packed panel of b per thread.
 spinetail_status spinetail_matmul(
     const spinetail_array *output, const spinetail_array *a, const spinetail_array *b,
-    const spinetail_array *_Nullable bias, int64_t relu);
+    const spinetail_array *_Nullable bias, int64_t activation);
 
-/// output[n, o] = f(input[n, i] · weight[o, i] + bias[o]).
+/// output = f(alpha · a·b + beta · addend + bias + residual), else like spinetail_matmul. `addend` and `residual` have
+/// the output's rank, and its extents or 1; they may not overlap it. Where beta is 0 the addend is not read.
+spinetail_status spinetail_gemm(
+    const spinetail_array *output, const spinetail_array *a, const spinetail_array *b,
+    const spinetail_array *_Nullable addend, const spinetail_array *_Nullable bias,
+    const spinetail_array *_Nullable residual, double alpha, double beta, int64_t activation);
+
+/// output[n, o] = f(input[n, i] · weight[o, i] + bias[o]), f as above.
 spinetail_status spinetail_linear_forward(
     const spinetail_array *output, const spinetail_array *input, const spinetail_array *weight,
-    const spinetail_array *_Nullable bias, int64_t relu);
+    const spinetail_array *_Nullable bias, int64_t activation);
 
 /// dinput = doutput · weight, dweight = doutputᵀ · input, dbias = the sum of doutput's rows; NULL ones are skipped.
 spinetail_status spinetail_linear_backward(

@@ -49,6 +49,8 @@ static inline __attribute__((always_inline)) void spinetail_pause(void) {
 }
 
 static inline __attribute__((always_inline)) void spinetail_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
+/// The same into the second-level cache only.
+static inline __attribute__((always_inline)) void spinetail_prefetch_far(const void *p) { __builtin_prefetch(p, 0, 2); }
 
 /// Monotonic nanoseconds.
 static inline int64_t spinetail_now(void) {

@@ -1,0 +1,129 @@
+import CSpinetail
+
+/// How a large product is cut. Sizes depend on the problem alone, so results do not depend on the number of threads.
+/// A block of A (544 KiB, or 320 where blocks share B's panels) is meant to stay in the second-level cache together with one panel of B.
+struct Blocking<E: Real> {
+    /// Rows of a tile, its number in all and in a block of rows; blocks of rows.
+    let height: Int
+    let tiles: Int
+    let tilesPerBlock: Int
+    let rowBlocks: Int
+    /// Depth of a block, their number, the depth of the whole product.
+    let depth: Int
+    let depthBlocks: Int
+    let wholeDepth: Int
+    /// Columns of a task.
+    let columns: Int
+    /// Whether many blocks of rows share B's packed panels; a few pack each panel where they use it.
+    let sharesB: Bool
+    /// Elements from one packed tile of A to the next.
+    let tileElements: Int
+
+    private static var blockElements: Int { (544 << 10) / MemoryLayout<E>.size }
+    private static var sharedElements: Int { (320 << 10) / MemoryLayout<E>.size }
+    private static var shallow: Int { 384 &* 4 / MemoryLayout<E>.size }
+    private static var deep: Int { 1024 &* 4 / MemoryLayout<E>.size }
+    private static var packedElements: Int { (32 << 20) / MemoryLayout<E>.size }
+
+    init(rows: Int, columns: Int, depth: Int) {
+        wholeDepth = depth
+        height = PanelTile<E>.height(for: rows)
+        tiles = pieces(rows, height)
+        sharesB = rows > 1100
+        let block = sharesB ? Self.sharedElements : Self.blockElements
+        let longest = Swift.max(1, divide(block, by: Self.shallow &* height))
+        rowBlocks = pieces(tiles, longest)
+        tilesPerBlock = pieces(tiles, rowBlocks)
+        let fitting = divide(block, by: tilesPerBlock &* height)
+        let deepest = Swift.max(Self.shallow, Swift.min(Self.deep, fitting))
+        depthBlocks = Swift.max(1, pieces(depth, deepest))
+        self.depth = depthBlocks == 1 ? depth : roundUp(pieces(depth, depthBlocks), E.Lanes.width)
+        tileElements = roundUp(height &* self.depth &+ Packing<E>.slack, 64 / MemoryLayout<E>.size)
+        // Enough tasks for many threads; wide ones where A has to come again for each.
+        let panels = pieces(columns, Tile<E>.columns)
+        let wanted = pieces(depthBlocks > 1 ? 16 : 32, rowBlocks)
+        let largest = Swift.max(1, divide(1 << 29, by: tilesPerBlock &* height &* depth &* Tile<E>.columns))
+        self.columns = Swift.min(Swift.min(16, largest), pieces(panels, wanted)) &* Tile<E>.columns
+    }
+
+    /// How much of B is packed at a time where it is shared: whole groups, at most 16 MiB.
+    func columnsAtOnce(depths: Int) -> Int {
+        let groups = divide(Self.packedElements >> 1, by: columns &* depths &* depth)
+        return Swift.max(1, groups) &* columns
+    }
+
+    /// How much of A is packed at a time.
+    var depthBlocksAtOnce: Int {
+        Swift.max(1, divide(Self.packedElements, by: tilesPerBlock &* tileElements))
+    }
+    var rowBlocksAtOnce: Int {
+        Swift.max(
+            1,
+            divide(
+                Self.packedElements,
+                by: tilesPerBlock &* tileElements &* Swift.min(depthBlocks, depthBlocksAtOnce)))
+    }
+}
+
+/// The register tile in several heights, so that few rows, or a number of rows just above a multiple, waste little.
+/// Both operands are packed, A in panels of `height` rows.
+enum PanelTile<E: Real> {
+    /// The height that cuts `rows` into as few tiles as the highest one, and evenly.
+    static func height(for rows: Int) -> Int {
+        let even = pieces(rows, Swift.max(1, pieces(rows, Tile<E>.rows)))
+        if !Tile<E>.isWide { return Swift.max(4, even) }
+        return even <= 8 ? 8 : even == 9 ? 10 : even
+    }
+
+    @inline(never)
+    static func multiply(
+        height: Int, depth: Int, a: UnsafePointer<E>, b: UnsafePointer<E>, c: UnsafeMutablePointer<E>, cRow: Int,
+        validRows: Int, validColumns: Int, accumulate: Bool, epilogue: Epilogue<E>, prefetch: Prefetch
+    ) {
+        var r = 0
+        while r < validRows {
+            spinetail_prefetch(c + r &* cRow)
+            spinetail_prefetch(c + (r &* cRow &+ E.Lanes.width))
+            r &+= 1
+        }
+        let work = PanelWork(
+            depth: depth, a: a, b: b, c: c, cRow: cRow, validRows: validRows, validColumns: validColumns,
+            accumulate: accumulate, epilogue: epilogue, prefetch: prefetch)
+        if Tile<E>.isWide {
+            switch height {
+            case 14: work.run(RegisterTile<E, 14>.self)
+            case 13: work.run(RegisterTile<E, 13>.self)
+            case 12: work.run(RegisterTile<E, 12>.self)
+            case 11: work.run(RegisterTile<E, 11>.self)
+            case 10: work.run(RegisterTile<E, 10>.self)
+            default: work.run(RegisterTile<E, 8>.self)
+            }
+        } else {
+            switch height {
+            case 6: work.run(RegisterTile<E, 6>.self)
+            case 5: work.run(RegisterTile<E, 5>.self)
+            default: work.run(RegisterTile<E, 4>.self)
+            }
+        }
+    }
+}
+
+private struct PanelWork<E: Real> {
+    let depth: Int
+    let a: UnsafePointer<E>
+    let b: UnsafePointer<E>
+    let c: UnsafeMutablePointer<E>
+    let cRow: Int
+    let validRows: Int
+    let validColumns: Int
+    let accumulate: Bool
+    let epilogue: Epilogue<E>
+    let prefetch: Prefetch
+
+    @inline(__always) func run<let rows: Int>(_ tile: RegisterTile<E, rows>.Type) {
+        RegisterTile<E, rows>.multiply(
+            depth: depth, a: a, aRow: 1, aDepth: rows, b: b, bDepth: Tile<E>.columns, c: c, cRow: cRow,
+            validRows: validRows, validColumns: validColumns, accumulate: accumulate, epilogue: epilogue,
+            prefetch: prefetch)
+    }
+}
