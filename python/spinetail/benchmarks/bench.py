@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .limits import busy
 from .machine import machine
 from .page import facts, limits_table, page, table, verdicts
 from .run import Plan, Run, families, family
@@ -35,6 +36,8 @@ def bench(plan: Plan, output: str | Path, page_file: str | Path | None = None, c
             print(f"not found, so left out: {', '.join(run.absent)} (`--peer-python` names their interpreter)\n")
         limits = run.measure_limits()
         print(limits_table(limits).text(), flush=True)
+        if warning := busy(limits):
+            print(f"spinetail bench: warning: {warning}", file=sys.stderr)
         if only_limits:
             return 0
         if not sum(map(run.count, plan.families)):

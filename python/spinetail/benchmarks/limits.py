@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,18 @@ def caches() -> dict[str, int]:
         if kind != "Instruction" and f"L{level}" in sizes:
             sizes[f"L{level}"] = int(size.rstrip("KM")) << (20 if size.endswith("M") else 10)
     return sizes
+
+
+def busy(limits: Mapping[int, Mapping[str, Any]]) -> str:
+    """A warning if more threads did not bring more arithmetic: then others compute here too, and figures mislead."""
+    for threads, each in limits.items():
+        if 1 in limits and each["float32"] < 0.75 * threads * limits[1]["float32"]:
+            times = each["float32"] / limits[1]["float32"]
+            return (
+                f"{threads} threads did only {times:.1f} times the arithmetic of one: the machine was busy or shares "
+                "its cores, so what follows on more than one thread says little"
+            )
+    return ""
 
 
 def measure(threads: int) -> dict[str, Any]:

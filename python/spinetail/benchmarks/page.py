@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..evaluate.table import Table, size, time
+from .limits import busy
 from .rows import summary
 from .targets import TARGETS, verdict
 
@@ -105,6 +106,8 @@ def page(results: Mapping[str, Result], machine: Mapping[str, Any], limits: Mapp
     rows = [row for result in results.values() for row in result["rows"]]
     parts += ["## Groups and targets", verdicts(rows).markdown(), "## Limits of this machine"]
     parts += [limits_table(limits).markdown()]
+    if warning := busy(limits):
+        parts.append(f"**{warning[0].upper()}{warning[1:]}.**")
     for name, result in results.items():
         parts.append(f"## {result['title']}")
         if result["note"]:

@@ -64,11 +64,13 @@ def numpy_program(function: Function) -> Program:
 
 
 def jax_program(function: Function) -> Program:
-    """function(jax, *arrays), compiled."""
+    """function(jax, *arrays), compiled once."""
+    made: list[Any] = []
 
     def program(jax: Any, *arrays: Any) -> Callable[[], Any]:
-        inputs = [jax.numpy.asarray(a) for a in arrays]
-        compiled = jax.jit(lambda *inputs: function(jax, *inputs))
+        if not made:
+            made.append(jax.jit(lambda *inputs: function(jax, *inputs)))
+        inputs, compiled = [jax.numpy.asarray(a) for a in arrays], made[0]
         return lambda: compiled(*inputs).block_until_ready()
 
     return program
@@ -101,26 +103,37 @@ def mlx_program(function: Function) -> Program:
 
 
 def onnx_program(operator: str, result: type | None = None, **attributes: Any) -> Program:
-    """One ONNX operator, as a session of its own; `result` is its output's dtype if that is not the first input's."""
+    """One ONNX operator; `result` is its output's dtype if that is not the first input's.
+
+    Inputs of one shape share a session, since each has threads of its own.
+    """
+    sessions: dict[Any, Any] = {}
 
     def program(runtime: Any, *arrays: Any) -> Callable[[], Any]:
-        from onnx import helper
-
-        names = [f"x{i}" for i in range(len(arrays))]
-        types = [helper.np_dtype_to_tensor_dtype(a.dtype) for a in arrays]
-        result_type = helper.np_dtype_to_tensor_dtype(np.dtype(result)) if result else types[0]
-        graph = helper.make_graph(
-            [helper.make_node(operator, names, ["y"], **attributes)],
-            "one",
-            [helper.make_tensor_value_info(n, t, a.shape) for n, t, a in zip(names, types, arrays, strict=True)],
-            [helper.make_tensor_value_info("y", result_type, None)],
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
-        options.inter_op_num_threads = 1
-        session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        feeds = dict(zip(names, arrays, strict=True))
+        key = tuple((a.shape, a.dtype.str) for a in arrays)
+        if key not in sessions:
+            sessions.clear()
+            sessions[key] = _session(runtime, operator, arrays, result, attributes)
+        session, feeds = sessions[key], {f"x{i}": a for i, a in enumerate(arrays)}
         return lambda: session.run(None, feeds)[0]
 
     return program
+
+
+def _session(runtime: Any, operator: str, arrays: tuple, result: type | None, attributes: dict[str, Any]) -> Any:
+    from onnx import helper
+
+    names = [f"x{i}" for i in range(len(arrays))]
+    types = [helper.np_dtype_to_tensor_dtype(a.dtype) for a in arrays]
+    result_type = helper.np_dtype_to_tensor_dtype(np.dtype(result)) if result else types[0]
+    graph = helper.make_graph(
+        [helper.make_node(operator, names, ["y"], **attributes)],
+        "one",
+        [helper.make_tensor_value_info(n, t, a.shape) for n, t, a in zip(names, types, arrays, strict=True)],
+        [helper.make_tensor_value_info("y", result_type, None)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
+    options.inter_op_num_threads = 1
+    return runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

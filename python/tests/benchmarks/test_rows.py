@@ -10,6 +10,7 @@ import pytest
 from spinetail.benchmarks import errors, rows
 from spinetail.benchmarks.bench import text, write_page
 from spinetail.benchmarks.case import Case, Family, also_cold
+from spinetail.benchmarks.limits import busy
 from spinetail.benchmarks.machine import machine
 from spinetail.benchmarks.targets import TARGETS, verdict
 
@@ -67,6 +68,12 @@ def test_summary_and_verdicts():
     assert verdict({**one, "group": "other"}) == ""
     assert verdict({**one, "group": "step 1", "geomean": 11.9, "worst": 0.1}) == "missed: geomean < 12"
     assert set(TARGETS) >= {"gemm", "small gemm", "pointwise", "half", "threads"}
+
+
+def test_a_busy_machine_is_named():
+    assert busy({1: {"float32": 100.0}, 2: {"float32": 190.0}}) == ""
+    assert busy({2: {"float32": 100.0}}) == ""
+    assert busy({1: {"float32": 100.0}, 2: {"float32": 110.0}}).startswith("2 threads did only 1.1 times")
 
 
 def test_names_are_unique():
