@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..autograd.tape import wrap
+from ..autograd.tape import enabled, wrap
 from ..autograd.tensor import Tensor
+from ..ops import reduction as ops
 from .door import lift, operation
 from .extremes import Found, _pick
 from .indexing import gather
@@ -85,7 +86,13 @@ def topk(input, k, dim=-1, largest=True, sorted=True):
     extent = input._array.shape[dim] if input._array.ndim else 1
     if not 0 <= k <= extent:
         raise ValueError(f"[topk] selected index k={k} out of range for dimension {dim} of size {extent}")
-    order = _order(input._array, dim, largest)
+    x, k = input._array, int(k)
+    if x.ndim and 4 * k <= extent and x.dtype.kind == "f" and x.dtype.itemsize in (4, 8) and x.size:
+        values, indices = ops.top(x, k, dim, bool(largest))
+        places = wrap(indices)
+        recorded = input._requires_grad and enabled()
+        return Found(gather.__wrapped__(input, dim, places) if recorded else wrap(values), places)
+    order = _order(x, dim, largest)
     return _taken(input, dim, order[(slice(None),) * dim + (slice(int(k)),)] if order.ndim else order)
 
 

@@ -80,6 +80,26 @@ def find(x: Array, axis: int | None, keepdims: bool, largest: bool, values: bool
     return best, places
 
 
+def top(x: Array, k: int, axis: int, largest: bool) -> tuple[Array, Array]:
+    """The k largest or smallest elements along an axis in order, and their indices; NaN is the largest of all.
+
+    >>> import numpy as np
+    >>> top(np.array([1.0, 4.0, 3.0, 4.0]), 3, 0, True)
+    (array([4., 4., 3.]), array([1, 3, 2]))
+    """
+    last = axis == x.ndim - 1
+    rows = x if last else x.swapaxes(axis, -1)
+    if not ((rows.dtype is FLOAT32 or rows.dtype is FLOAT64) and rows.flags.c_contiguous):
+        rows = _native(rows)
+    lead = rows.shape[:-1]
+    best, places = _empty((*lead, k), rows.dtype), _empty((*lead, k), np.int64)
+    count = _product(lead)
+    kernels.top(best.reshape(count, k), places.reshape(count, k), rows.reshape(count, rows.shape[-1]), int(largest))
+    if last:
+        return best, places
+    return np.ascontiguousarray(best.swapaxes(axis, -1)), np.ascontiguousarray(places.swapaxes(axis, -1))
+
+
 def sum(x: Array, axes: Axes = None, keepdims: bool = False) -> Array:
     """Σ x. float32 is summed in float64; the error is at most 4·eps·Σ|x|, and 8·eps·Σ|x| in float64."""
     return reduce(x, axes, keepdims, SUM)

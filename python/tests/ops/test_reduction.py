@@ -168,6 +168,28 @@ def test_same_bits_on_any_number_of_threads(operation, dtype):
             np.testing.assert_array_equal(results[i], results[i % each])
 
 
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_top(dtype, largest):
+    """Against a stable sort: values, indices, ties to the lower index, NaN the largest; any k, any axis."""
+    random = np.random.default_rng(0)
+    for shape, axis in (((1,), 0), ((7,), 0), ((3, 100), 1), ((100, 3), 0), ((2, 37, 5), 1), ((5000,), 0)):
+        a = values(shape, dtype)
+        holes = np.where(random.random(shape) < 0.1, np.nan, np.where(random.random(shape) < 0.1, -np.inf, a))
+        rising = np.arange(a.size).reshape(shape)
+        for b in (a, np.round(a), holes, a * 0 * np.sign(a - 1.5), rising, -rising):
+            b = np.asarray(b, dtype)
+            n = shape[axis]
+            for k in sorted({0, 1, 2, n // 2, n} & set(range(n + 1))):
+                flat = np.moveaxis(b, axis, -1)
+                descending = np.flip(np.argsort(np.flip(flat, -1), -1, kind="stable"), -1)
+                place = n - 1 - descending if largest else np.argsort(flat, -1, kind="stable")
+                place = np.moveaxis(place[..., :k], -1, axis)
+                found, index = ops.top(b, k, axis, largest)
+                np.testing.assert_array_equal(index, place)
+                np.testing.assert_array_equal(found, np.take_along_axis(b, place, axis))
+
+
 def test_halves_are_summed_in_float32():
     a = np.full(10_000, 1.001, np.float16)
     assert ops.sum(a).dtype == np.float16 and abs(float(ops.sum(a)) - 10_010) < 8

@@ -35,6 +35,11 @@ spinetail_status spinetail_reduction(
     const spinetail_array *_Nullable values, const spinetail_array *_Nullable indices, const spinetail_array *input,
     int64_t first, int64_t last, int64_t operation, double parameter);
 
+/// The k = values' columns best elements of each row of input (rows, n) in order, and where they are (int64): the largest
+/// unless `largest` is 0. NaN counts as the largest, and of equal elements the first is the better one.
+spinetail_status spinetail_top(
+    const spinetail_array *values, const spinetail_array *indices, const spinetail_array *input, int64_t largest);
+
 #if defined(__clang__)
 #pragma clang assume_nonnull end
 #endif
