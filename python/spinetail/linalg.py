@@ -8,7 +8,7 @@ import numpy as np
 
 from .autograd.tape import enabled, like, like_output, record, unbroadcast, wrap
 from .autograd.tensor import Tensor
-from .functional.door import both, lift, lower
+from .functional.door import both, lift, lower, writes
 from .functional.gemm import matmul
 from .functional.product import cross as _cross
 from .functional.reduction import norm as _norm
@@ -62,6 +62,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     return _numpy("matrix_norm", lambda a: np.linalg.norm(a, ord, dim, keepdim))(A)
 
 
+@writes
 def norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None):
     """`vector_norm`, or `matrix_norm` when `dim` names two dimensions or `ord` is given for a matrix."""
     pair = isinstance(dim, (tuple, list)) and len(dim) == 2

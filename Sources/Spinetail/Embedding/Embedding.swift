@@ -103,12 +103,12 @@ private func scatter<E: Real>(
     guard let w = dweight.pointer(type), let g = doutput.pointer(type) else { return Status.ok }
     let rows = dweight.extent(0)
     let columns = dweight.extent(1)
-    var counts: UnsafeMutablePointer<Int32>? = nil
-    guard let memory = Scratch.take(byFrequency ? rows &* 4 : 0) else { return Status.noMemory }
+    var counts: UnsafeMutablePointer<Int>? = nil
+    guard let memory = Scratch.take(byFrequency ? rows &* 8 : 0) else { return Status.noMemory }
     defer { Scratch.give(memory) }
     if byFrequency {
-        let table = memory.assumingMemoryBound(to: Int32.self)
-        memset(table, 0, rows &* 4)
+        let table = memory.assumingMemoryBound(to: Int.self)
+        memset(table, 0, rows &* 8)
         var i = 0
         while i < indices.count {
             let row = indices.at(i)
@@ -131,7 +131,7 @@ private struct Scatter<E: Real>: ParallelTask {
     let w: UnsafeMutablePointer<E>
     let g: UnsafePointer<E>
     let indices: Indices
-    let counts: UnsafeMutablePointer<Int32>?
+    let counts: UnsafeMutablePointer<Int>?
     let padding, rows, columns, ranges: Int
 
     func run(_ index: Int, worker: Int) {
@@ -149,7 +149,7 @@ private struct Scatter<E: Real>: ParallelTask {
                 let to = w + row &* columns + first
                 let from = g + i &* columns + first
                 var factor = V(repeating: 1)
-                if let counts { factor = V(repeating: 1 / E(Int(truncatingIfNeeded: counts[row]))) }
+                if let counts { factor = V(repeating: 1 / E(counts[row])) }
                 var k = 0
                 while k < width {
                     let rest = width &- k

@@ -22,6 +22,7 @@ private func forward<E: Real>(
     _ type: E.Type, _ shape: PoolingShape, _ output: Descriptor, _ indices: Descriptor?, _ input: Descriptor
 ) -> Int32 {
     guard let y = output.pointer(E.self), let x = input.pointer(E.self) else { return Status.ok }
+    if indices != nil && shape.input.count >= 1 << 31 { return Status.shape(3) }
     let places = indices.flatMap { $0.pointer(Int32.self) }
     let rows = shape.planes &* shape.output.d &* shape.output.h
     let perRow = shape.output.w &* shape.windowWork

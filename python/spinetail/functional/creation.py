@@ -10,7 +10,7 @@ from .. import dtypes
 from ..autograd.tape import enabled, record, wrap
 from ..autograd.tensor import Tensor, method
 from ..devices import device as Device
-from .door import checked
+from .door import checked, writes
 
 __all__ = [
     "BFloat16Tensor",
@@ -197,6 +197,7 @@ def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     return tensor(s, dtype=dtypes.get_default_dtype() if dtype is None else dtype, requires_grad=requires_grad)
 
 
+@writes
 def zeros(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, **size_) -> Tensor:
     """A tensor of zeros.
 
@@ -208,6 +209,7 @@ def zeros(*size, out=None, dtype=None, layout=None, device=None, requires_grad=F
     return _finish(np.zeros(_shape("zeros", _named(size, size_)), _dtype(dtype)), requires_grad, device)
 
 
+@writes
 def ones(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False, **size_) -> Tensor:
     """A tensor of ones.
 
@@ -218,6 +220,7 @@ def ones(*size, out=None, dtype=None, layout=None, device=None, requires_grad=Fa
     return _finish(np.ones(_shape("ones", _named(size, size_)), _dtype(dtype)), requires_grad, device)
 
 
+@writes
 def empty(
     *size,
     out=None,
@@ -246,6 +249,7 @@ def _named(size: tuple, keywords: dict) -> tuple:
     return size
 
 
+@writes
 def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False) -> Tensor:
     """A tensor filled with one value; its dtype follows from the value.
 
@@ -259,6 +263,7 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, re
     return _finish(np.full(_shape("full", (size,)), value, _dtype(dtype)), requires_grad, device)
 
 
+@writes
 def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_grad=False) -> Tensor:
     """The identity matrix, n by m, with ones on the diagonal.
 
@@ -272,6 +277,7 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_g
     return _finish(np.eye(n, m, dtype=_dtype(dtype)), requires_grad, device)
 
 
+@writes
 def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False) -> Tensor:
     """The values start, start + step, … below `end`.
 
@@ -301,6 +307,7 @@ def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device
     return _finish(values.astype(target), requires_grad, device)
 
 
+@writes
 def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False) -> Tensor:
     """`steps` values, evenly spaced from `start` to `end`, both included.
 

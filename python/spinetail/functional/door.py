@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd.inplace import inplace
-from ..autograd.tape import enabled, ndarray, record, unbroadcast, wrap
+from ..autograd.tape import bump, enabled, ndarray, record, unbroadcast, wrap
 from ..autograd.tensor import Tensor
 
 F = TypeVar("F", bound=Callable)
@@ -54,17 +54,96 @@ def operation(function: F) -> F:
     """Attach `function(input: Tensor, ...)` to Tensor, and return its two-door version.
 
     The version for both doors takes an array as `input` as well, and then returns arrays, unless another operand is a
-    Tensor.
+    Tensor. It takes the keyword `out` (see `into`) if PyTorch's function does.
     """
-    setattr(Tensor, function.__name__, function)
+    names = function.__code__.co_varnames[: function.__code__.co_argcount + function.__code__.co_kwonlyargcount]
+    setattr(Tensor, function.__name__, writes(function) if "out" in names else function)
     return both(function)
+
+
+#: Functions made by `both` whose keyword `out` names where the result goes, as in PyTorch.
+WRITERS = frozenset(
+    "abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr all amax amin any arccos arccosh arcsin "
+    "arcsinh arctan arctan2 arctanh argmax argmin argsort asin asinh atan atan2 atanh baddbmm bitwise_and "
+    "bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor bmm ceil clamp clamp_max clamp_min "
+    "clip copysign cos cosh cross cumprod cumsum deg2rad diff div divide dot eq erf exp exp2 expm1 fix float_power "
+    "floor floor_divide fmax fmin fmod frac gather ge ger greater greater_equal gt heaviside histc hypot "
+    "index_select inner isin kthvalue le lerp less less_equal log log10 log1p log2 logaddexp logcumsumexp "
+    "logical_and logical_not logical_or logical_xor logsumexp lt masked_select max maximum mean min minimum mm "
+    "msort mul multiply mv nan_to_num nanmean nansum ne neg negative norm not_equal outer pow prod quantile rad2deg "
+    "reciprocal remainder round rsqrt scatter scatter_add sgn sigmoid sign sin sinh sort sqrt square std sub "
+    "subtract sum take take_along_dim tan tanh topk tril triu true_divide trunc var vdot xlogy".split()
+)
+
+
+def writes(function: F) -> F:
+    """`function` with the keyword `out` (see `into`)."""
+    creates = function.__kwdefaults__ is not None and {"dtype", "device"} <= function.__kwdefaults__.keys()
+
+    @wraps(function)
+    def run(*args, out=None, **kwargs):
+        if out is None:
+            return function(*args, **kwargs)
+        if creates and kwargs.get("dtype") is None:
+            kwargs["dtype"] = getattr(out, "dtype", None)
+        return into(function, out, *args, **kwargs)
+
+    return run  # type: ignore[return-value]
+
+
+def into(function: Callable, out, *args, **kwargs):
+    """The result of `function` in memory that there is: the keyword `out` of PyTorch's functions.
+
+    `out` is a Tensor or an ndarray, or one for each of several results, with the result's shape and dtype; PyTorch
+    would resize or convert, this raises before anything is written. It may overlap the operands, which are read first.
+    As in PyTorch no gradient flows through `out`.
+    Raises: RuntimeError when a gradient would be needed; TypeError for another dtype; ValueError for another shape, and
+    for memory that cannot be written.
+    """
+    name = function.__name__
+    several = isinstance(out, (tuple, list))
+    targets = list(out) if several else [out]
+    for target in targets:
+        if not isinstance(target, (Tensor, ndarray)) or isinstance(target, np.ma.MaskedArray):
+            raise TypeError(f"[{name}] expected a Tensor or an ndarray as out, but got {type(target).__name__}")
+    result = function(*args, **kwargs)
+    results = list(result) if isinstance(result, (tuple, list)) else [result]
+    if len(results) != len(targets):
+        raise TypeError(f"[{name}] expected {len(results)} arrays as out, one for each result, but got {len(targets)}")
+    if any(isinstance(each, Tensor) and each._requires_grad for each in (*results, *targets)) and enabled():
+        raise RuntimeError(
+            f"[{name}] functions with out=... arguments don't support automatic differentiation, but one of the "
+            "arguments requires grad"
+        )
+    arrays = [np.asarray(getattr(each, "_array", each)) for each in results]
+    places = [getattr(target, "_array", target) for target in targets]
+    for array, place in zip(arrays, places, strict=True):
+        if place.shape != array.shape:
+            raise ValueError(f"[{name}] expected out of shape {list(array.shape)}, but got {list(place.shape)}")
+        if place.dtype != array.dtype:
+            raise TypeError(f"[{name}] expected out of dtype {array.dtype}, but got {place.dtype}")
+        if not place.flags.writeable:
+            raise ValueError(f"[{name}] expected out that can be written, but it is read-only")
+        if any(step == 0 and extent > 1 for step, extent in zip(place.strides, place.shape, strict=True)):
+            raise ValueError(f"[{name}] several elements of out are one place in memory; clone() it first")
+    for array, place, target in zip(arrays, places, targets, strict=True):
+        np.copyto(place, array)
+        if isinstance(target, Tensor):
+            bump(target)
+    return out
 
 
 def both(function: F) -> F:
     """The two-door version of `function(input: Tensor, ...)`."""
 
+    code = function.__code__
+    writer = function.__name__ in WRITERS or "out" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
     @wraps(function)
     def door(*args, **kwargs):
+        if writer and kwargs and "out" in kwargs:
+            out = kwargs.pop("out")
+            return door(*args, **kwargs) if out is None else into(door, out, *args, **kwargs)
         if args and isinstance(args[0], Tensor):
             return function(*args, **kwargs)
         if not args and "input" in kwargs:

@@ -8,6 +8,7 @@ from ..autograd.tape import enabled, like, ndarray, record, unbroadcast, wrap
 from ..autograd.tensor import Tensor
 from ..ops import gemm as ops
 from ..ops.activation import relu_backward
+from .door import into
 
 __all__ = ["bilinear", "linear", "matmul"]
 
@@ -99,7 +100,7 @@ def bilinear(input1, input2, weight, bias=None):
     return result if bias is None else result + bias
 
 
-def matmul(input, other):
+def matmul(input, other, *, out=None):
     r"""The matrix product of two tensors.
 
     Equation: c[..., m, n] = Σ_k a[..., m, k] · b[..., k, n]. Leading axes broadcast; a vector on the left is a row, on
@@ -107,6 +108,8 @@ def matmul(input, other):
     Shapes: input (*, m, k) or (k,); other (*, k, n) or (k,); result (*, m, n) less the dropped axes.
     dtypes: both the same; float32 and float64 are summed in that dtype, float16 and bfloat16 in float32.
     Error: at most k·eps·Σ|a·b| for each element.
+
+    `out` takes the result: of its very shape and dtype, and it may overlap the operands.
 
     Raises: TypeError for mixed or unsupported dtypes, ValueError for scalars and shapes that do not fit.
 
@@ -116,6 +119,8 @@ def matmul(input, other):
     >>> F.matmul(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 1.0]))
     array([3., 7.])
     """
+    if out is not None:
+        return into(matmul, out, input, other)
     if not isinstance(input, Tensor):
         if not isinstance(other, Tensor):
             return ops.matmul(input, other)

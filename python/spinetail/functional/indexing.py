@@ -9,7 +9,7 @@ import numpy as np
 from ..autograd.inplace import check, rebase
 from ..autograd.tape import bump, enabled, make_node, ndarray, record, unbroadcast, view, wrap
 from ..autograd.tensor import Tensor, method
-from .door import kinds, lift, mutable, operands, operation
+from .door import kinds, lift, mutable, operands, operation, writes
 from .shape import wrap_dim
 
 __all__ = [
@@ -182,6 +182,7 @@ def __setitem__(self, index, value) -> None:
         rebase(self, node)
 
 
+@writes
 def where(condition, input=None, other=None):
     """`input` where the condition holds and `other` elsewhere, with broadcasting; alone, the places where it holds.
 

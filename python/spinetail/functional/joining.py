@@ -9,7 +9,7 @@ import numpy as np
 from .. import dtypes
 from ..autograd.tape import enabled, record, wrap
 from ..autograd.tensor import Tensor
-from .door import lift, lower, operation
+from .door import lift, lower, operation, writes
 from .shape import wrap_dim
 
 __all__ = [
@@ -54,6 +54,7 @@ def _common(tensors: list) -> list:
     return [t.to(target.numpy) for t in tensors]
 
 
+@writes
 def cat(tensors, dim=0, *, axis=None, out=None):
     """Join tensors along a dimension they have; other extents must agree. Empty one-dimensional tensors are skipped.
 
@@ -96,6 +97,7 @@ def cat(tensors, dim=0, *, axis=None, out=None):
 concat = concatenate = cat
 
 
+@writes
 def stack(tensors, dim=0, *, out=None):
     """Join tensors of one shape along a new dimension.
 

@@ -12,7 +12,7 @@ from ..autograd.tape import enabled, like_output, ndarray, record, wrap
 from ..autograd.tensor import Tensor
 from ..ops import activation as kernels
 from .arithmetic import maximum, minimum
-from .door import kept, lift, lower, mutable, operation, quiet
+from .door import into, kept, lift, lower, mutable, operation, quiet
 from .indexing import where
 
 __all__ = [
@@ -118,7 +118,9 @@ def unary(
             return record(y, (input,), backward, (input,), name, False, True)
         return record(y, (input,), lambda grad: (gradient(grad, None),), (), name, False, True)
 
-    def door(input):
+    def door(input, *, out=None):
+        if out is not None:
+            return into(door, out, input)
         if isinstance(input, Tensor):
             return function(input)
         if type(input) is ndarray and input.dtype.kind == "f":

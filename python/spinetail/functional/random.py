@@ -14,7 +14,7 @@ from ..autograd.tensor import Tensor, method
 from ..devices import CPU
 from ..devices import device as Device
 from .creation import _dtype, _finish, _named, _shape
-from .door import lift, operation
+from .door import lift, operation, writes
 
 __all__ = [
     "Generator",
@@ -190,6 +190,7 @@ def key(generator: Generator | None = None) -> tuple[int, int]:
     return (generator or default_generator).key()
 
 
+@writes
 def rand(*size, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, **size_) -> Tensor:
     """Random numbers from [0, 1).
 
@@ -202,6 +203,7 @@ def rand(*size, generator=None, out=None, dtype=None, layout=None, device=None, 
     )
 
 
+@writes
 def randn(
     *size, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, **size_
 ) -> Tensor:
@@ -215,6 +217,7 @@ def randn(
     return _finish(normal_array(shape, dtype=_dtype(dtype), generator=generator), requires_grad, device)
 
 
+@writes
 def randint(
     low, high=None, size=None, *, generator=None, out=None, dtype=None, device=None, requires_grad=False
 ) -> Tensor:
@@ -238,6 +241,7 @@ def randint(
     return _finish(values.astype(dtypes.as_dtype(dtype or dtypes.int64).numpy, copy=False), requires_grad, device)
 
 
+@writes
 def randperm(n, *, generator=None, out=None, dtype=dtypes.int64, device=None, requires_grad=False) -> Tensor:
     """The integers below n in random order.
 
@@ -276,6 +280,7 @@ def randint_like(input, low, high=None, *, dtype=None, device=None, requires_gra
     )
 
 
+@writes
 def normal(
     mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, device=None, requires_grad=False
 ) -> Tensor:
