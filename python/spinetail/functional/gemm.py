@@ -133,7 +133,7 @@ def matmul(input, other, *, out=None):
         return wrap(out)
 
     def backward(grad):
-        left, right = _matmul_grads(grad, like(grad, input), like(grad, other))
+        left, right = matmul_gradients(grad, like(grad, input), like(grad, other))
         return (
             unbroadcast(left(), x.shape) if input._requires_grad else None,
             unbroadcast(right(), y.shape) if other._requires_grad else None,
@@ -142,7 +142,7 @@ def matmul(input, other, *, out=None):
     return record(out, (input, other), backward, (input, other), "matmul", twice=True)
 
 
-def _matmul_grads(grad, a, b):
+def matmul_gradients(grad, a, b):
     """Functions that give the gradients to a and b before their leading axes are summed; arrays or tensors."""
     product = ops.matmul if type(grad) is ndarray else matmul
     if a.ndim == 1 and b.ndim == 1:

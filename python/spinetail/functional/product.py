@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..autograd.tape import enabled, like, record, wrap
+from ..autograd.tape import enabled, like, record, unbroadcast, wrap
 from ..autograd.tensor import Tensor
+from ..ops import gemm as ops
 from .door import lift, lower, mutable, operation
-from .gemm import matmul
+from .gemm import matmul, matmul_gradients
 
 __all__ = [
     "addbmm",
@@ -135,6 +136,29 @@ def _blend(input: Tensor, product: Tensor, beta, alpha) -> Tensor:
     return product + (input if beta == 1 else input * beta)
 
 
+def _add_product(name: str, input: Tensor, a: Tensor, b: Tensor, product, beta, alpha) -> Tensor:
+    """beta · input + alpha · a @ b in one sweep; `product` checks the ranks and does what the kernel does not."""
+    rank = 2 if name == "addmm" else 3
+    x, y, c = a._array, b._array, input._array
+    if x.ndim != rank or y.ndim != rank or x.shape[:-2] != y.shape[:-2]:
+        return _blend(input, product(a, b), beta, alpha)
+    out = ops.add_product(name, c, x, y, beta, alpha)
+    if out is None:
+        return _blend(input, product(a, b), beta, alpha)
+    if not (enabled() and (input._requires_grad or a._requires_grad or b._requires_grad)):
+        return wrap(out)
+
+    def backward(grad):
+        left, right = matmul_gradients(grad, like(grad, a), like(grad, b))
+        return (
+            unbroadcast(grad * beta, c.shape) if input._requires_grad else None,
+            left() * alpha if a._requires_grad else None,
+            right() * alpha if b._requires_grad else None,
+        )
+
+    return record(out, (input, a, b), backward, (a, b), name, twice=True)
+
+
 @operation
 def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     """beta · input + alpha · mat1 @ mat2.
@@ -144,7 +168,7 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     tensor([[2., 1.],
             [1., 2.]])
     """
-    return _blend(input, mm.__wrapped__(lift(mat1), mat2), beta, alpha)
+    return _add_product("addmm", input, lift(mat1), lift(mat2), mm.__wrapped__, beta, alpha)
 
 
 @operation
@@ -162,7 +186,7 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
 @operation
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """beta · input + alpha · batch1 @ batch2, for batches of matrices."""
-    return _blend(input, bmm.__wrapped__(lift(batch1), batch2), beta, alpha)
+    return _add_product("baddbmm", input, lift(batch1), lift(batch2), bmm.__wrapped__, beta, alpha)
 
 
 @operation

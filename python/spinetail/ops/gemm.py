@@ -5,14 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from .._native import kernels
+from .arrays import empty
 
+_multiply = kernels.matmul
 _FLOATS = ("f", "d")
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a · b with NumPy's rules for vectors and leading axes."""
     if a.ndim == 2 and b.ndim == 2:
-        return _product(a, b, (a.shape[0], b.shape[1]))
+        try:  # the usual case: the kernel itself refuses what is not
+            out = empty((a.shape[0], b.shape[1]), a.dtype)
+            _multiply(out, a, b, None, 0)
+            return out
+        except (TypeError, ValueError):
+            return _product(a, b, (a.shape[0], b.shape[1]))
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"[matmul] operands need at least 1 dimension, got {a.ndim} and {b.ndim}")
     left, right = a, b
@@ -41,7 +48,7 @@ def _product(a: np.ndarray, b: np.ndarray, shape: tuple[int, ...]) -> np.ndarray
     dtype = a.dtype
     if dtype.char not in _FLOATS or dtype != b.dtype:
         return _other_dtypes("matmul", matmul, np.matmul, a, b)
-    out = np.empty(shape, dtype.type)
+    out = empty(shape, np.dtype(dtype.type))
     try:
         kernels.matmul(out, a, b, None, 0)
     except (TypeError, ValueError):
@@ -50,6 +57,29 @@ def _product(a: np.ndarray, b: np.ndarray, shape: tuple[int, ...]) -> np.ndarray
                 f"[matmul] inner dimensions differ: {a.shape} · {b.shape} (expected {a.shape[-1]} == {b.shape[-2]})"
             ) from None
         raise
+    return out
+
+
+def add_product(
+    name: str, input: np.ndarray, a: np.ndarray, b: np.ndarray, beta: float, alpha: float
+) -> np.ndarray | None:
+    """beta · input + alpha · a·b in one sweep, for matrices or equal batches of them; None where no kernel does it."""
+    dtype = a.dtype
+    if dtype.char not in _FLOATS or b.dtype != dtype:
+        return None
+    if input.dtype != dtype:
+        if input.dtype.kind == "f":
+            raise TypeError(f"[{name}] expected one dtype, got input {input.dtype} and matrices of {dtype}")
+        return None
+    shape = (*a.shape[:-1], b.shape[-1])
+    if input.ndim > len(shape) or a.shape[-1] != b.shape[-2]:
+        return None
+    addend = input.reshape((1,) * (len(shape) - input.ndim) + input.shape)
+    out = empty(shape, np.dtype(dtype.type))
+    try:
+        kernels.gemm(out, a, b, addend, None, None, alpha, beta, 0)
+    except ValueError:
+        raise ValueError(f"[{name}] input of shape {input.shape} does not broadcast to the product's {shape}") from None
     return out
 
 
@@ -76,12 +106,12 @@ def linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None
         _explain_linear(input, weight, bias)
         return linear(*(a if a is None else a.astype(np.float32) for a in (input, weight, bias)), relu).astype(dtype)
     try:
-        out = np.empty((rows.shape[0], weight.shape[0]), dtype.type)
+        out = empty((rows.shape[0], weight.shape[0]), np.dtype(dtype.type))
         kernels.linear_forward(out, rows, weight, bias, relu)
     except (TypeError, ValueError, IndexError, AttributeError):
         _explain_linear(input, weight, bias)
-        if bias is not None and not bias.flags.c_contiguous:
-            return linear(input, weight, np.ascontiguousarray(bias), relu)
+        if not dtype.isnative:
+            return linear(input.astype(dtype.newbyteorder("=")), weight, bias, relu)
         raise
     return out if rows is input else out.reshape(*input.shape[:-1], weight.shape[0])
 

@@ -113,3 +113,34 @@ def test_bad_input(call, error):
     x, w = tensors((2, 4), (3, 4))
     with pytest.raises(error, match=r"\[(linear|matmul)\]"):
         call(x, w)
+
+
+@pytest.mark.parametrize("dtype", [st.float32, st.float64])
+def test_add_products(dtype):
+    st.manual_seed(3)
+    a, b, c = st.randn(5, 40, dtype=dtype), st.randn(40, 7, dtype=dtype), st.randn(7, dtype=dtype)
+    wide = 0.5 * c.double() - 2 * (a.double() @ b.double())
+    for result in (st.addmm(c, a, b, beta=0.5, alpha=-2), c.expand(5, 7).clone().addmm_(a, b, beta=0.5, alpha=-2)):
+        assert result.dtype == dtype and (result.double() - wide).abs().max() < 200 * st.finfo(dtype).eps
+    batch = st.randn(3, 5, 40, dtype=dtype)
+    product = st.baddbmm(st.full((3, 5, 7), float("nan"), dtype=dtype), batch, b.expand(3, 40, 7), beta=0)
+    assert (product - batch @ b).abs().max() < 100 * st.finfo(dtype).eps
+    assert st.addmm(st.ones(1, dtype=dtype), a[:, :0], b[:0]).tolist() == [[1.0] * 7] * 5
+    assert st.addmm(c, a[:0], b).shape == (0, 7)
+
+
+def test_add_products_refuse_what_does_not_fit():
+    a = st.ones(2, 3)
+    with pytest.raises(TypeError, match=r"\[addmm\] expected one dtype"):
+        st.addmm(st.ones(2, 2, dtype=st.float64), a, a.t())
+    with pytest.raises(ValueError, match=r"\[addmm\] input of shape"):
+        st.addmm(st.ones(3, 2), a, a.t())
+    with pytest.raises(ValueError, match="inner dimensions differ"):
+        st.addmm(st.ones(2, 2), a, a)
+
+
+def test_add_products_have_gradients():
+    inputs = [st.randn(*s, dtype=st.float64, requires_grad=True) for s in ((4,), (3, 5), (5, 4))]
+    assert gradcheck(lambda c, a, b: st.addmm(c, a, b, beta=0.5, alpha=2), inputs)
+    inputs = [st.randn(*s, dtype=st.float64, requires_grad=True) for s in ((2, 3, 4), (2, 3, 5), (2, 5, 4))]
+    assert gradcheck(lambda c, a, b: st.baddbmm(c, a, b, beta=0.5, alpha=2), inputs)
