@@ -57,7 +57,7 @@ private func softmax<E: Real>(
     _ type: E.Type, _ output: Descriptor, _ input: Descriptor, _ split: AxisSplit, _ logarithm: Bool
 ) -> Int32 {
     guard let y = output.pointer(E.self), let x = input.pointer(E.self) else { return Status.ok }
-    let work = LineWork(split, width: E.Lanes.width)
+    let work = LineWork(split, width: Strip<E.Lanes>.width)
     let cost = (input.count >> 10) &* 350 &* (MemoryLayout<E>.size >> 2)
     if split.inner == 1 {
         let task = SoftmaxRows<E>(y: y, x: UnsafePointer(x), work: work, logarithm: logarithm)
@@ -74,7 +74,7 @@ private func softmaxBackward<E: Real>(
     guard let dx = dinput.pointer(E.self), let dy = doutput.pointer(E.self), let y = output.pointer(E.self) else {
         return Status.ok
     }
-    let work = LineWork(split, width: E.Lanes.width)
+    let work = LineWork(split, width: Strip<E.Lanes>.width)
     let cost = (output.count >> 10) &* (logarithm ? 350 : 200) &* (MemoryLayout<E>.size >> 2)
     if split.inner == 1 {
         let task = SoftmaxRowsBackward<E>(
@@ -86,7 +86,7 @@ private func softmaxBackward<E: Real>(
     return parallel(work.pieces, cost: cost, task)
 }
 
-/// How lines along an axis are dealt out: a line is a row, or one vector's width of columns.
+/// How lines along an axis are dealt out: a line is a row, or a strip of columns.
 struct LineWork {
     let size: Int
     let inner: Int

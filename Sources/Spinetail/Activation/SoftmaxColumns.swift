@@ -20,8 +20,52 @@ struct SoftmaxColumns<E: Real>: ParallelTask {
         var (line, end) = work.range(index)
         while line < end {
             let (offset, columns) = work.columns(line)
-            if columns == E.Lanes.width { block(offset, E.Lanes.width) } else { block(offset, columns) }
+            if columns == Strip<E.Lanes>.width {
+                strip(offset)
+            } else {
+                var column = 0
+                while column < columns {
+                    block(offset &+ column, Swift.min(E.Lanes.width, columns &- column))
+                    column &+= E.Lanes.width
+                }
+            }
             line &+= 1
+        }
+    }
+
+    @inline(__always) private func strip(_ offset: Int) {
+        typealias S = Strip<E.Lanes>
+        let x = x + offset
+        let y = y + offset
+        let length = work.size &* work.inner
+        var top = S(repeating: -E.infinity)
+        var i = 0
+        while i < length {
+            top = S.max(top, S.load(x + i))
+            i &+= work.inner
+        }
+        var sum = S(repeating: 0)
+        i = 0
+        while i < length {
+            let e = S.expNonPositive(S.load(x + i) - top)
+            if !logarithm { e.store(y + i) }
+            sum = sum + e
+            i &+= work.inner
+        }
+        i = 0
+        if logarithm {
+            let log = S.log(sum)
+            while i < length {
+                (S.load(x + i) - top - log).store(y + i)
+                i &+= work.inner
+            }
+        } else {
+            let one = E.Lanes.one
+            let factor = S(one / sum.a, one / sum.b, one / sum.c, one / sum.d)
+            while i < length {
+                (S.load(y + i) * factor).store(y + i)
+                i &+= work.inner
+            }
         }
     }
 
@@ -71,8 +115,39 @@ struct SoftmaxColumnsBackward<E: Real>: ParallelTask {
         var (line, end) = work.range(index)
         while line < end {
             let (offset, columns) = work.columns(line)
-            if columns == E.Lanes.width { block(offset, E.Lanes.width) } else { block(offset, columns) }
+            if columns == Strip<E.Lanes>.width {
+                strip(offset)
+            } else {
+                var column = 0
+                while column < columns {
+                    block(offset &+ column, Swift.min(E.Lanes.width, columns &- column))
+                    column &+= E.Lanes.width
+                }
+            }
             line &+= 1
+        }
+    }
+
+    @inline(__always) private func strip(_ offset: Int) {
+        typealias S = Strip<E.Lanes>
+        let length = work.size &* work.inner
+        let dx = dx + offset
+        let dy = dy + offset
+        let y = y + offset
+        var sum = S(repeating: 0)
+        var i = 0
+        while i < length {
+            let g = S.load(dy + i)
+            sum = logarithm ? sum + g : S.fma(S.load(y + i), g, sum)
+            i &+= work.inner
+        }
+        i = 0
+        while i < length {
+            let g = S.load(dy + i)
+            let p = S.load(y + i)
+            let d = logarithm ? g - S.expNonPositive(p) * sum : p * (g - sum)
+            d.store(dx + i)
+            i &+= work.inner
         }
     }
 

@@ -5,12 +5,12 @@ import CSpinetail
 /// Rows whose sums are made in the lanes' own precision before they go to float64.
 private let rowBlock = 256
 
-/// Pieces of `vectorsAtOnce` vectors of channels each.
+/// Pieces of one strip of channels each.
 @inline(__always) func columnPieces<E: Real>(_ type: E.Type, _ columns: Int) -> Int {
     (columns &+ pieceWidth(type) &- 1) / pieceWidth(type)
 }
 
-@inline(__always) private func pieceWidth<E: Real>(_ type: E.Type) -> Int { 4 &* E.Lanes.width }
+@inline(__always) private func pieceWidth<E: Real>(_ type: E.Type) -> Int { Strip<E.Lanes>.width }
 
 /// Statistics and output of some channels.
 struct ColumnsForward<E: Real>: ParallelTask {
@@ -23,9 +23,13 @@ struct ColumnsForward<E: Real>: ParallelTask {
     func run(_ index: Int, worker: Int) {
         var column = index &* pieceWidth(E.self)
         let end = Swift.min(columns, column &+ pieceWidth(E.self))
-        while column < end {
-            gather(column)
-            column &+= E.Lanes.width
+        if end &- column == pieceWidth(E.self) {
+            strip(column)
+        } else {
+            while column < end {
+                gather(column)
+                column &+= E.Lanes.width
+            }
         }
         let apply = ColumnsApply(
             y: y, x: x, mean: statistics.mean, scale: statistics.scale, weight: weight, bias: bias, rows: rows,
@@ -33,12 +37,48 @@ struct ColumnsForward<E: Real>: ParallelTask {
         apply.run(index, worker: worker)
     }
 
+    @inline(__always) private func strip(_ column: Int) {
+        typealias S = Strip<E.Lanes>
+        var a = VectorMoments<E>(), b = a, c = a, d = a
+        var row = 0
+        while row < rows {
+            let end = Swift.min(rows, row &+ rowBlock)
+            let p = x + column
+            var total = S(repeating: 0)
+            var i = row
+            while i < end {
+                total = total + S.load(p + i &* columns)
+                i &+= 1
+            }
+            let guess = total * S(repeating: E(1 / Double(end &- row)))
+            var first = S(repeating: 0)
+            var second = S(repeating: 0)
+            i = row
+            while i < end {
+                let deviation = S.load(p + i &* columns) - guess
+                first = first + deviation
+                second = S.fma(deviation, deviation, second)
+                i &+= 1
+            }
+            let count = Double(end &- row)
+            a.merge(count, guess.a, first.a, second.a)
+            b.merge(count, guess.b, first.b, second.b)
+            c.merge(count, guess.c, first.c, second.c)
+            d.merge(count, guess.d, first.d, second.d)
+            row = end
+        }
+        let width = E.Lanes.width
+        a.save(statistics, column, width)
+        b.save(statistics, column &+ width, width)
+        c.save(statistics, column &+ 2 &* width, width)
+        d.save(statistics, column &+ 3 &* width, width)
+    }
+
     @inline(__always) private func gather(_ column: Int) {
         typealias V = E.Lanes
         let rest = columns &- column
         let whole = rest >= V.width
-        var low = LaneMoments()
-        var high = LaneMoments()
+        var moments = VectorMoments<E>()
         var row = 0
         while row < rows {
             let end = Swift.min(rows, row &+ rowBlock)
@@ -59,15 +99,27 @@ struct ColumnsForward<E: Real>: ParallelTask {
                 second = V.fma(d, d, second)
                 i &+= 1
             }
-            low.merge(Double(end &- row), guess.low, first.low, second.low)
-            high.merge(Double(end &- row), guess.high, first.high, second.high)
+            moments.merge(Double(end &- row), guess, first, second)
             row = end
         }
+        moments.save(statistics, column, Swift.min(rest, V.width))
+    }
+}
+
+/// Moments of one vector of channels.
+private struct VectorMoments<E: Real> {
+    var low = LaneMoments(), high = LaneMoments()
+
+    @inline(__always) mutating func merge(_ more: Double, _ guess: E.Lanes, _ first: E.Lanes, _ second: E.Lanes) {
+        low.merge(more, guess.low, first.low, second.low)
+        high.merge(more, guess.high, first.high, second.high)
+    }
+
+    @inline(__always) func save(_ statistics: Statistics<E>, _ column: Int, _ count: Int) {
+        let half = DoubleLanes.width
         var lane = 0
-        let halfWidth = DoubleLanes.width
-        while lane < Swift.min(rest, V.width) {
-            let moments = lane < halfWidth ? low.lane(lane) : high.lane(lane &- halfWidth)
-            statistics.save(column &+ lane, moments)
+        while lane < count {
+            statistics.save(column &+ lane, lane < half ? low.lane(lane) : high.lane(lane &- half))
             lane &+= 1
         }
     }
@@ -117,6 +169,10 @@ struct ColumnsApply<E: Real>: ParallelTask {
         typealias V = E.Lanes
         var column = index &* pieceWidth(E.self)
         let end = Swift.min(columns, column &+ pieceWidth(E.self))
+        if end &- column == pieceWidth(E.self) {
+            strip(column)
+            return
+        }
         while column < end {
             let rest = columns &- column
             let whole = rest >= V.width
@@ -137,6 +193,24 @@ struct ColumnsApply<E: Real>: ParallelTask {
     }
 }
 
+extension ColumnsApply {
+    @inline(__always) private func strip(_ column: Int) {
+        typealias S = Strip<E.Lanes>
+        let middle = S.load(mean + column)
+        var factor = S.load(scale + column)
+        if let weight { factor = factor * S.load(weight + column) }
+        var shift = S(repeating: 0)
+        if let bias { shift = S.load(bias + column) }
+        var place = column
+        var row = 0
+        while row < rows {
+            S.fma(S.load(x + place) - middle, factor, shift).store(y + place)
+            place &+= columns
+            row &+= 1
+        }
+    }
+}
+
 /// The gradients of some channels.
 struct ColumnsBackward<E: Real>: ParallelTask {
     let of: ChannelGradient<E>
@@ -145,9 +219,52 @@ struct ColumnsBackward<E: Real>: ParallelTask {
     func run(_ index: Int, worker: Int) {
         var column = index &* pieceWidth(E.self)
         let end = Swift.min(of.channels, column &+ pieceWidth(E.self))
+        if end &- column == pieceWidth(E.self) {
+            strip(column)
+            return
+        }
         while column < end {
             one(column)
             column &+= E.Lanes.width
+        }
+    }
+
+    @inline(__always) private func strip(_ column: Int) {
+        typealias S = Strip<E.Lanes>
+        let mean = S.load(of.mean + column)
+        let scale = S.load(of.scale + column)
+        var totals = StripSums<E>(), products = totals
+        var row = 0
+        while row < of.batch {
+            let end = Swift.min(of.batch, row &+ rowBlock)
+            var a = S(repeating: 0)
+            var b = S(repeating: 0)
+            while row < end {
+                let place = row &* of.channels &+ column
+                let g = S.load(of.g + place)
+                a = a + g
+                b = S.fma(g, S.load(of.x + place) - mean, b)
+                row &+= 1
+            }
+            totals.add(a)
+            products.add(b)
+        }
+        let total = totals.narrow()
+        let product = products.narrow()
+        if let dweight = of.dweight { (product * scale).store(dweight + column) }
+        if let dbias = of.dbias { total.store(dbias + column) }
+        guard let dx = of.dx else { return }
+        var factor = scale
+        if let weight = of.weight { factor = scale * S.load(weight + column) }
+        let share = S(repeating: of.training ? E(-1 / Double(of.batch)) : 0) * factor
+        let slope = share * scale * scale * product
+        let offset = share * total
+        row = 0
+        while row < of.batch {
+            let place = row &* of.channels &+ column
+            let deviation = S.load(of.x + place) - mean
+            S.fma(S.load(of.g + place), factor, S.fma(deviation, slope, offset)).store(dx + place)
+            row &+= 1
         }
     }
 
@@ -196,5 +313,21 @@ struct ColumnsBackward<E: Real>: ParallelTask {
             V.fma(g, factor, V.fma(deviation, slope, offset)).put(dx + place, whole, rest)
             row &+= 1
         }
+    }
+}
+
+/// Sums of a strip in float64: the lower and the upper halves of its vectors.
+private struct StripSums<E: Real> {
+    var low = Strip<DoubleLanes>(repeating: 0), high = Strip<DoubleLanes>(repeating: 0)
+
+    @inline(__always) mutating func add(_ x: Strip<E.Lanes>) {
+        low = low + Strip(x.a.low, x.b.low, x.c.low, x.d.low)
+        high = high + Strip(x.a.high, x.b.high, x.c.high, x.d.high)
+    }
+
+    @inline(__always) func narrow() -> Strip<E.Lanes> {
+        Strip(
+            E.Lanes.narrow(low.a, high.a), E.Lanes.narrow(low.b, high.b), E.Lanes.narrow(low.c, high.c),
+            E.Lanes.narrow(low.d, high.d))
     }
 }

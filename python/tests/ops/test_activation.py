@@ -223,6 +223,25 @@ def test_half_precision(dtype):
     assert ops.softmax(x, 0).dtype == np.dtype(dtype)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 64), (7, 31), (9, 150), (2, 21, 197), (3, 5, 8, 64)], ids=str)
+def test_softmax_down_columns(shape, dtype):
+    """Strips, single vectors and odd tails of columns against float64."""
+    rng = np.random.default_rng(3)
+    x, g = (rng.standard_normal(shape).astype(dtype) * 3 for _ in range(2))
+    axis, eps = len(shape) - 2 if len(shape) < 4 else 1, np.finfo(dtype).eps
+    x64, g64 = x.astype(np.float64), g.astype(np.float64)
+    e = np.exp(x64 - x64.max(axis, keepdims=True))
+    p = e / e.sum(axis, keepdims=True)
+    y, log = ops.softmax(x, axis), ops.log_softmax(x, axis)
+    np.testing.assert_allclose(y, p, rtol=16 * eps)
+    np.testing.assert_allclose(log, np.log(p), rtol=8 * eps, atol=8 * eps)
+    slope = p * (g64 - (g64 * p).sum(axis, keepdims=True))
+    np.testing.assert_allclose(ops.softmax_backward(g, y, axis), slope, atol=64 * eps)
+    slope = g64 - p * g64.sum(axis, keepdims=True)
+    np.testing.assert_allclose(ops.log_softmax_backward(g, log, axis), slope, atol=128 * eps)
+
+
 def test_threads_give_the_same_bits():
     rng = np.random.default_rng(2)
     x = rng.standard_normal((130, 2011)).astype(np.float32)
