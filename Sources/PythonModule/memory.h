@@ -84,9 +84,34 @@ static void *block_realloc(void *context, void *memory, size_t bytes) {
 static PyDataMem_Handler block_handler = {
     "spinetail_blocks", 1, {NULL, block_malloc, block_calloc, block_realloc, block_free}};
 
+/// An array with undefined contents. It takes the reference to its dtype, as NumPy's own functions do.
+static PyObject *new_array(PyArray_Descr *dtype, int rank, npy_intp *shape) {
+    static PyObject *handler = NULL;
+    size_t bytes = (size_t)PyDataType_ELSIZE(dtype);
+    for (int i = 0; i < rank; i++) {
+        // NumPy refuses negative extents and sizes beyond the address space; here they only have to be safe.
+        if (__builtin_mul_overflow(bytes, (size_t)shape[i], &bytes)) bytes = 0;
+    }
+    if (bytes < LARGE) return PyArray_NewFromDescr(&PyArray_Type, dtype, rank, shape, NULL, NULL, 0, NULL);
+    if (handler == NULL) handler = PyCapsule_New(&block_handler, "mem_handler", NULL);
+    PyObject *before = handler == NULL ? NULL : PyDataMem_SetHandler(handler);
+    if (before == NULL) {
+        Py_DECREF((PyObject *)dtype);
+        return NULL;
+    }
+    PyObject *result = PyArray_NewFromDescr(&PyArray_Type, dtype, rank, shape, NULL, NULL, 0, NULL);
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyObject *ours = PyDataMem_SetHandler(before);
+    if (ours == NULL) Py_CLEAR(result);
+    else PyErr_Restore(type, value, trace);
+    Py_DECREF(before);
+    Py_XDECREF(ours);
+    return result;
+}
+
 /// empty(shape, dtype): an array with undefined contents, as numpy.empty makes it.
 static PyObject *empty(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
-    static PyObject *handler = NULL;
     npy_intp shape[NPY_MAXDIMS];
     (void)module;
     if (count != 2 || !PyArray_DescrCheck(arguments[1])) {
@@ -94,7 +119,6 @@ static PyObject *empty(PyObject *module, PyObject *const *arguments, Py_ssize_t 
         return NULL;
     }
     PyArray_Descr *dtype = (PyArray_Descr *)arguments[1];
-    size_t bytes = (size_t)PyDataType_ELSIZE(dtype);
     Py_ssize_t rank = PyTuple_Check(arguments[0]) ? PyTuple_Size(arguments[0]) : 1;
     if (rank > NPY_MAXDIMS) {
         PyErr_Format(PyExc_ValueError, "[empty] expected at most %d dimensions, got %zd", NPY_MAXDIMS, rank);
@@ -104,26 +128,9 @@ static PyObject *empty(PyObject *module, PyObject *const *arguments, Py_ssize_t 
         PyObject *extent = PyTuple_Check(arguments[0]) ? PyTuple_GetItem(arguments[0], i) : arguments[0];
         shape[i] = PyNumber_AsSsize_t(extent, PyExc_OverflowError);
         if (shape[i] == -1 && PyErr_Occurred()) return NULL;
-        // NumPy refuses negative extents and sizes beyond the address space; here they only have to be safe.
-        if (__builtin_mul_overflow(bytes, (size_t)shape[i], &bytes)) bytes = 0;
     }
     Py_INCREF(arguments[1]);  // NumPy takes this reference
-    if (bytes < LARGE) return PyArray_NewFromDescr(&PyArray_Type, dtype, (int)rank, shape, NULL, NULL, 0, NULL);
-    if (handler == NULL) handler = PyCapsule_New(&block_handler, "mem_handler", NULL);
-    PyObject *before = handler == NULL ? NULL : PyDataMem_SetHandler(handler);
-    if (before == NULL) {
-        Py_DECREF(arguments[1]);
-        return NULL;
-    }
-    PyObject *result = PyArray_NewFromDescr(&PyArray_Type, dtype, (int)rank, shape, NULL, NULL, 0, NULL);
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    PyObject *ours = PyDataMem_SetHandler(before);
-    if (ours == NULL) Py_CLEAR(result);
-    else PyErr_Restore(type, value, trace);
-    Py_DECREF(before);
-    Py_XDECREF(ours);
-    return result;
+    return new_array(dtype, (int)rank, shape);
 }
 
 #endif

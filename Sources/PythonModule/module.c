@@ -2,7 +2,7 @@
 // and turns a kernel's status into an exception. Nothing is computed here.
 #define _GNU_SOURCE 1
 #include "arguments.h"
-#include "memory.h"
+#include "outputs.h"
 
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -114,9 +114,23 @@ static void raise_status(const kernel *k, spinetail_status status) {
 /// Below this many bytes of arrays a call is over before another thread could use the GIL.
 enum { GIL_BYTES = 16384 };
 
+/// What a call that made outputs returns: its only output, or a tuple of all, with None for those left out.
+static PyObject *outputs_of(const kernel *k, slot *slots, PyObject *const *arguments, Py_ssize_t count) {
+    Py_ssize_t outputs = 0;
+    while (outputs < count && strchr("WO", k->letters[3 * outputs]) != NULL) outputs++;
+    PyObject *result = outputs == 1 ? NULL : PyTuple_New(outputs);
+    for (Py_ssize_t i = 0; i < outputs && (outputs == 1 || result != NULL); i++) {
+        PyObject *output = is_recipe(k->letters[3 * i], arguments[i]) ? slots[i].owned : arguments[i];
+        Py_INCREF(output);
+        if (outputs == 1) return output;
+        PyTuple_SetItem(result, i, output);
+    }
+    return result;
+}
+
 static PyObject *run(const kernel *k, PyObject *const *arguments, Py_ssize_t count) {
     slot slots[MAX_SLOTS];
-    Py_ssize_t wanted = 0, done = 0;
+    Py_ssize_t wanted = 0, done = 0, recipes = 0;
     PyObject *result = NULL;
     size_t bytes = 0;
     // Letters stand at every third place of "W, R, I".
@@ -130,12 +144,25 @@ static PyObject *run(const kernel *k, PyObject *const *arguments, Py_ssize_t cou
         slot *s = &slots[done];
         s->owned = NULL;
         s->list = NULL;
+        if (is_recipe(letter, arguments[done])) {
+            recipes++;
+            continue;
+        }
         if (take(k->name, (int)done, letter, arguments[done], s) < 0) {
             done++;
             goto finish;
         }
         if (letter == 'W' || letter == 'R') bytes += PyArray_NBYTES((PyArrayObject *)arguments[done]);
         else if (letter == 'L') bytes += GIL_BYTES;
+    }
+    for (Py_ssize_t i = 0; recipes > 0 && i < count; i++) {  // inputs are known to be arrays now
+        slot *s = &slots[i];
+        if (!is_recipe(k->letters[3 * i], arguments[i])) continue;
+        s->owned = make_output(k->letters, arguments[i], arguments, count);
+        if (s->owned == NULL) goto finish;
+        describe((PyArrayObject *)s->owned, kernel_dtype(PyArray_TYPE((PyArrayObject *)s->owned)), &s->array);
+        s->optional = &s->array;
+        bytes += PyArray_NBYTES((PyArrayObject *)s->owned);
     }
     spinetail_status status;
     if (bytes < GIL_BYTES) {
@@ -148,8 +175,8 @@ static PyObject *run(const kernel *k, PyObject *const *arguments, Py_ssize_t cou
         PyEval_RestoreThread(state);
     }
     if (status == SPINETAIL_OK && !(bytes >= GIL_BYTES && PyErr_Occurred())) {
-        result = Py_None;
-        Py_INCREF(result);
+        result = recipes > 0 ? outputs_of(k, slots, arguments, count) : Py_None;
+        if (recipes == 0) Py_INCREF(result);
     } else {
         raise_status(k, status);
     }

@@ -129,13 +129,6 @@ static PyType_Spec storage_spec = {"spinetail._tape.Storage", sizeof(storage), 0
 
 // ---- making them
 
-static inline PyObject *hold(PyObject *object) {
-    Py_INCREF(object);
-    return object;
-}
-
-static inline void put(PyObject **field, PyObject *value) { replace(field, hold(value)); }
-
 PyObject *make_tensor(PyTypeObject *type, PyObject *array) {
     if (type == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "spinetail.autograd has not been imported");

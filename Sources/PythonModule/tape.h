@@ -65,6 +65,13 @@ static inline void replace(PyObject **field, PyObject *value) {
     Py_XDECREF(old);
 }
 
+static inline PyObject *hold(PyObject *object) {
+    Py_INCREF(object);
+    return object;
+}
+
+static inline void put(PyObject **field, PyObject *value) { replace(field, hold(value)); }
+
 /// A tensor of class `type` around an array, or anything that becomes one; it requires no gradient.
 PyObject *make_tensor(PyTypeObject *type, PyObject *array);
 

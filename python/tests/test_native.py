@@ -333,3 +333,43 @@ def test_large_arrays_may_be_resized_and_copied():
     assert (array == copy[:10]).all()
     del array
     assert kernels.empty(*LARGE).shape == copy.shape
+
+
+def test_outputs_are_made_by_their_recipes():
+    x, w, b = np.ones((3, 4), np.float32), np.ones((5, 4), np.float32), np.ones(5, np.float32)
+    y = kernels.linear_forward(((1, 0), (2, 0)), x, w, b, 0)
+    assert y.shape == (3, 5) and y.dtype == np.float32 and (y == 5).all()
+    into = np.empty((3, 5), np.float32)
+    assert kernels.linear_forward(into, x, w, b, 0) is None and (into == y).all()
+    dx, dw, db = kernels.linear_backward(4, None, ((5, 0),), y, x, w)
+    assert dx.shape == x.shape and dw is None and db.shape == (5,)
+    assert (kernels.linear_backward(dx, None, (5,), y, x, w)[0] is dx) and dx.sum() == 3 * 4 * 25
+    loss, gradient = kernels.cross_entropy((), None, y, np.zeros(3, np.int64), None, -100, 0.0, 1)
+    assert loss.shape == () and gradient is None
+    big = np.ones((300, 300))
+    assert np.array_equal(kernels.activation_forward(1, big, 1, 0.0, 0.0), big)
+    before = sys.getrefcount(None)
+    for _ in range(1000):
+        kernels.linear_backward(4, None, ((5, 0),), y, x, w)
+    assert abs(sys.getrefcount(None) - before) < 50
+    for recipe in (
+        7,
+        -1,
+        3,
+        2**70,
+        (-1,),
+        (2**70,),
+        ((1, 2),),
+        ((1, -1),),
+        ((9, 0),),
+        ((1,),),
+        ((4, 0), 1),
+        (1,) * 99,
+        "a",
+    ):
+        with pytest.raises((TypeError, ValueError, IndexError, OverflowError)):
+            kernels.linear_forward(recipe, x, w, b, 0)
+    with pytest.raises(TypeError):
+        kernels.activation_forward(1, [1.0], 1, 0.0, 0.0)
+    with pytest.raises(TypeError):
+        kernels.probe_write((1,), 0, 0)

@@ -22,7 +22,7 @@ FREED = (
 
 
 # Operations whose float32 and float64 gradients are computed by kernels alone.
-NATIVE = frozenset(("linear", "relu"))
+NATIVE = frozenset(("cross_entropy", "linear", "relu"))
 
 
 def run(edges: Sequence, grads: Sequence, retain: bool, graph: bool, targets: Sequence | None) -> tuple[dict, dict]:

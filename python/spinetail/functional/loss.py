@@ -11,7 +11,7 @@ from ..autograd.tape import enabled, ndarray, record, unbroadcast, wrap
 from ..autograd.tensor import Tensor
 from ..ops import activation
 from ..ops import loss as ops
-from .door import lift, lower
+from .door import lift, lower, quiet
 
 __all__ = ["cross_entropy", "mse_loss", "nll_loss"]
 
@@ -68,11 +68,13 @@ def _array(name: str, argument: str, value) -> ndarray | None:
 
 def _scaled(gradient: ndarray, grad: ndarray, input: ndarray) -> ndarray:
     """A fresh gradient of the result, times the gradient that arrived: a number, or one for each sample."""
-    if grad.ndim == 0:
-        if grad != 1:
+    if grad.ndim == 0 and grad.item() == 1:
+        return gradient
+    with np.errstate(all="ignore"):
+        if grad.ndim == 0:
             np.multiply(gradient, grad, out=gradient)
-    elif input.ndim > 1:
-        np.multiply(gradient, np.expand_dims(grad, 1), out=gradient)
+        elif input.ndim > 1:
+            np.multiply(gradient, np.expand_dims(grad, 1), out=gradient)
     return gradient
 
 
@@ -143,6 +145,7 @@ def cross_entropy(
     if not soft:
         return _recorded("cross_entropy", input, loss, gradient, again)
 
+    @quiet
     def target_gradient(grad):
         axis = 0 if x.ndim == 1 else 1
         factor = activation.log_softmax(x, axis) * (label_smoothing - 1.0)

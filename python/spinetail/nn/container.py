@@ -25,9 +25,9 @@ def _place(owner: object, index: int, length: int) -> int:
     return place % length
 
 
-def _plain(module: object, kind: type[Module]) -> bool:
+def _plain(module: Module) -> bool:
     """Whether calling the module does what its class does: no hooks, and no forward of its own."""
-    return type(module) is kind and not module._hooked and "forward" not in module.__dict__
+    return not module._hooked and "forward" not in module.__dict__
 
 
 class _Listed(Module):
@@ -118,13 +118,13 @@ class Sequential(_Listed):
         waiting = None  # a Linear that may take the ReLU behind it into its own product
         for module in self._modules.values():
             if waiting is not None:
-                if _plain(module, ReLU):
+                if type(module) is ReLU and _plain(module):
                     input = linear_relu(input, waiting.weight, waiting.bias)
                     waiting = None
                     continue
                 input = waiting(input)
                 waiting = None
-            if _plain(module, Linear) and isinstance(input, Tensor):
+            if type(module) is Linear and _plain(module) and isinstance(input, Tensor):
                 waiting = module
             else:
                 input = module(input)  # type: ignore[misc]

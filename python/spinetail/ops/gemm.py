@@ -100,6 +100,11 @@ def _other_dtypes(name, function, numpys, a, b, *rest):
 
 def linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, relu: bool = False) -> np.ndarray:
     """input[..., i] · weight[o, i]ᵀ + bias[o], and max(0, ·) of it when `relu`."""
+    try:
+        if input.ndim == 2:
+            return kernels.linear_forward(((1, 0), (2, 0)), input, weight, bias, relu)
+    except (AttributeError, IndexError, TypeError, ValueError):
+        pass  # the careful way finds out what is wrong, or makes it right
     rows = input if input.ndim == 2 else _rows("linear", input)
     dtype = input.dtype
     if dtype.char not in _FLOATS:
@@ -120,6 +125,12 @@ def linear_backward(
     grad_output: np.ndarray, input: np.ndarray, weight: np.ndarray, needs: tuple[bool, bool, bool] = (True, True, True)
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Gradients of `linear` to input, weight and bias; those not needed are None."""
+    try:
+        if input.ndim == 2 and True in needs:
+            first, second, third = 4 if needs[0] else None, 5 if needs[1] else None, ((5, 0),) if needs[2] else None
+            return kernels.linear_backward(first, second, third, grad_output, input, weight)
+    except (TypeError, ValueError):
+        pass
     dtype = input.dtype
     if dtype.char not in _FLOATS:
         wide = linear_backward(*(a.astype(np.float32) for a in (grad_output, input, weight)), needs)

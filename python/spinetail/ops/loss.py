@@ -51,21 +51,10 @@ def cross_entropy_backward(
 
 def _cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing, wants_gradient):
     try:
-        dtype = input.dtype
-        if (
-            input.ndim == 2
-            and (dtype is FLOAT32 or dtype is FLOAT64)
-            and target.dtype is _INT64
-            and target.ndim == 1
-            and label_smoothing == 0.0
-            and input.flags.c_contiguous
-            and target.flags.c_contiguous
-        ):
+        if input.ndim == 2 and target.ndim == 1 and label_smoothing == 0.0 and target.dtype is _INT64:
             code = REDUCTIONS[reduction]
-            loss = empty(() if code else target.shape, dtype)
-            gradient = empty(input.shape, dtype) if wants_gradient else None
-            kernels.cross_entropy(loss, gradient, input, target, weight, ignore_index, 0.0, code)
-            return loss, gradient
+            loss, gradient = () if code else 3, 2 if wants_gradient else None  # shapes: see outputs.h
+            return kernels.cross_entropy(loss, gradient, input, target, weight, ignore_index, 0.0, code)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):
         pass  # the careful way finds out what is wrong
     return _cross_entropy_carefully(input, target, weight, ignore_index, reduction, label_smoothing, wants_gradient)

@@ -183,8 +183,7 @@ class Optimizer:
                 if given is None:
                     gradients = [p.grad._array for p in params]
                     self._update(group, [p._array for p in params], plan.states, gradients, False)
-                    for p in params:
-                        bump(p)
+                    bump(params)
                     return
                 if plan.bare:
                     self._update(group, params, plan.states, given, False)

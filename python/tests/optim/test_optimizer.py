@@ -2,6 +2,7 @@ import copy
 import pickle
 import sys
 import warnings
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -396,3 +397,31 @@ def test_nothing_is_said_in_normal_use():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         optim.AdamW([np.ones(2)]).step([np.ones(2)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("beta1", [0.9, 0.99, 0.5, 0.0])
+def test_adam_rounds_the_smallest_averages_as_it_rounds_all(dtype, beta1):
+    """Averages that rounding holds in place are passed over, and nothing may show it."""
+    least = np.finfo(dtype).smallest_subnormal
+    counts = np.arange(0, 41)
+    average = (counts * least).astype(dtype) * np.where(counts % 2, 1, -1).astype(dtype)
+    share = Fraction(float(dtype(1 - beta1)))
+    expected = [round(c * (1 - share)) for c in counts.tolist()]  # half to even, as the hardware
+
+    def step(parameter, lr, eps=1e-8):
+        w, m, v = np.full(41, parameter, dtype), average.copy(), np.full(41, 1e-6, dtype)
+        kernels.optimizer_adam(
+            [w], [m], [v], [], [np.full((), 9, np.float32)], (np.zeros(41, dtype),), lr, beta1, 0.999, eps, 0.0, 0
+        )
+        return w, m
+
+    w, m = step(1.0, 1e-3)
+    np.testing.assert_array_equal(w, 1)
+    np.testing.assert_array_equal(np.abs(m) / least, expected)
+    w, m = step(0.0, 1e6)
+    moved = np.abs(m / dtype(1e-3)) > 0
+    np.testing.assert_array_equal(w != 0, moved)  # near zero even these are seen
+    np.testing.assert_array_equal(np.abs(m) / least, expected)
+    w, m = step(1.0, 1e300 if dtype is np.float64 else 1e38, 0.0)
+    np.testing.assert_array_equal(np.abs(m) / least, expected)
