@@ -135,7 +135,7 @@ struct SquaresFold<E: Real>: Fold {
     func finish(_ x: Partial) -> E { isNorm ? E(Double.sqrt(x.a)) : E(x.a / divisor) }
 }
 
-/// The product, in float64 too: that of thousands of float32 elements neither overflows nor vanishes on the way.
+/// The product, in float64 too, so that float32 has far more room before it overflows or vanishes on the way.
 struct ProductFold<E: Real>: Fold {
     typealias V = E.Lanes
     static var rows: Int { 1024 }
