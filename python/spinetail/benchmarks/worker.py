@@ -24,6 +24,7 @@ from contextlib import nullcontext  # noqa: E402
 from time import perf_counter  # noqa: E402
 
 SAMPLES = 5  # of one turn
+WARM = 0.01  # seconds before the first of them
 
 
 class Prepared:
@@ -63,9 +64,11 @@ class Prepared:
         return (perf_counter() - start) / calls
 
     def turn(self, seconds):
-        """Samples of a call's seconds; the first calls, which find cold caches and sleeping threads, do not count."""
+        """Samples of a call's seconds. The first calls do not count: they find cold caches, and threads once stopped
+        may share a processor for some milliseconds."""
         with self.context():
-            if self.once < 0.1:
+            settled = perf_counter() + WARM
+            while self.once < 0.1 and perf_counter() < settled:
                 self.batch(max(1, min(1000, int(1e-3 / self.once))))
             calls = max(1, round(seconds / SAMPLES / self.once))
             samples, end = [], perf_counter() + seconds
