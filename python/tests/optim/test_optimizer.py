@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spinetail import optim
+from spinetail import _native, optim
 from spinetail._native import kernels
 from spinetail.autograd import Tensor, make
 from spinetail.optim.optimizer import register_optimizer_step_post_hook
@@ -407,7 +407,10 @@ def test_adam_rounds_the_smallest_averages_as_it_rounds_all(dtype, beta1):
     counts = np.arange(0, 41)
     average = (counts * least).astype(dtype) * np.where(counts % 2, 1, -1).astype(dtype)
     share = Fraction(float(dtype(1 - beta1)))
-    expected = [round(c * (1 - share)) for c in counts.tolist()]  # half to even, as the hardware
+    if _native.level == "v2":  # without a fused multiply-add the product is rounded by itself
+        expected = [c - round(c * share) for c in counts.tolist()]
+    else:
+        expected = [round(c - c * share) for c in counts.tolist()]  # half to even, as the hardware
 
     def step(parameter, lr, eps=1e-8):
         w, m, v = np.full(41, parameter, dtype), average.copy(), np.full(41, 1e-6, dtype)
