@@ -67,20 +67,40 @@ def remez(xs, values, weights, first: int, degree: int) -> list[mp.mpf]:
     return found
 
 
-def fit(function, weight, low, high, degree: int, bits: int) -> None:
-    low, high = mp.mpf(low), mp.mpf(high)
-    xs = [(low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * (i + mp.mpf("0.5")) / GRID) for i in range(GRID)]
+def least_squares(xs, values, weights, first: int, degree: int) -> list[mp.mpf]:
+    """The same by squares, on points that lie as Chebyshev's: nearly as good, and 0 may be inside where first > 0."""
+    size = degree - first + 1
+    powers = [[w * x**p for x, w in zip(xs, weights, strict=True)] for p in range(first, degree + 1)]
+    aims = [w * v for v, w in zip(values, weights, strict=True)]
+    system, right = mp.matrix(size, size), mp.matrix(size, 1)
+    for row in range(size):
+        right[row] = mp.fdot(powers[row], aims)
+        for column in range(size):
+            system[row, column] = mp.fdot(powers[row], powers[column])
+    return list(mp.lu_solve(system, right))
+
+
+def chebyshev(low, high, count: int) -> list[mp.mpf]:
+    return [(low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * (i + mp.mpf("0.5")) / count) for i in range(count)]
+
+
+def coefficients(function, weight, xs, degree: int, bits: int, kept=(), solve=remez) -> tuple[list[mp.mpf], mp.mpf]:
+    """The rounded coefficients from x^0 on, of which the first may be given, and the largest weighted error."""
+    kept = list(kept)
     values = [function(x) for x in xs]
     weights = [weight(x) for x in xs]
-    kept: list[mp.mpf] = []
     while True:
         rest = [v - horner(kept, x) for v, x in zip(values, xs, strict=True)]
-        found = remez(xs, rest, weights, len(kept), degree)
-        if len(kept) == min(REFITTED, degree):
+        found = solve(xs, rest, weights, len(kept), degree)
+        if len(kept) >= min(REFITTED, degree):
             kept += [rounded(c, bits) for c in found]
             break
         kept.append(rounded(found[0], bits))
-    worst = max(abs(w * (v - horner(kept, x))) for x, v, w in zip(xs, values, weights, strict=True))
+    return kept, max(abs(w * (v - horner(kept, x))) for x, v, w in zip(xs, values, weights, strict=True))
+
+
+def fit(function, weight, low, high, degree: int, bits: int) -> None:
+    kept, worst = coefficients(function, weight, chebyshev(mp.mpf(low), mp.mpf(high), GRID), degree, bits)
     ulp = mp.mpf(2) ** (-24 if bits == 32 else -53)
     print(f"    weighted error {mp.nstr(worst, 3)}, {mp.nstr(worst / ulp, 3)} half units in the last place")
     for power, c in reversed(list(enumerate(kept))):
@@ -116,7 +136,91 @@ def tanh_near(t):
     return (mp.tanh(x) / x - 1) / t
 
 
+MIDDLE = mp.mpf(4)  # of the map from a to t below
+
+
+def normal_tail(t):
+    """(a + 4) · e^(a²/2) · Φ(-a), Φ the normal distribution function, with t = (a - 4) / (a + 4)"""
+    a = MIDDLE * (1 + t) / (1 - t)
+    return (a + MIDDLE) * mp.exp(a * a / 2) * mp.erfc(a / mp.sqrt(2)) / 2
+
+
+def mapped(a):
+    """That t of a."""
+    return (a - MIDDLE) / (a + MIDDLE)
+
+
+def sine(t):
+    """(sin(r) / r - 1) / t with t = r²"""
+    r = mp.sqrt(t)
+    return -mp.mpf(1) / 6 if t < mp.mpf("1e-30") else (mp.sin(r) / r - 1) / t
+
+
+def cosine(t):
+    """(cos(r) - 1 + t/2) / t² with t = r²"""
+    return mp.mpf(1) / 24 if t < mp.mpf("1e-30") else (mp.cos(mp.sqrt(t)) - 1 + t / 2) / t**2
+
+
+def gelu(x):
+    """x · Φ(x)"""
+    return x * mp.erfc(-x / mp.sqrt(2)) / 2
+
+
+def gelu_slope(x):
+    """Φ(x) + x · φ(x)"""
+    return mp.erfc(-x / mp.sqrt(2)) / 2 + x * mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi)
+
+
+def tanh(x):
+    return mp.tanh(x)
+
+
+# Tables: 32 segments, one polynomial of x - centre each, for |x - n · step| ≤ step / 2. The first function of a group
+# chooses the centres: floats near n · step where its value is a float, nearly.
+GELU_SEGMENTS = [*range(16), *range(-16, 0)]
+TABLES = {
+    "gelu_tables": (GELU_SEGMENTS, mp.mpf(11) / 32, ((gelu, True, 8), (gelu_slope, False, 8))),
+    "tanh_table": ([*range(32)], mp.mpf(37) / 128, ((tanh, True, 6),)),
+}
+
+
+def tables(numbers, step, functions) -> None:
+    """Prints rows of one power for each segment, as simd_tables.h has them: the centres, then from power 0 on.
+
+    `functions`: (function, whether its error counts relative to its value, degree).
+    """
+    columns: list[list] = [[] for _ in functions]
+    worst = [mp.mpf(0) for _ in functions]
+    first = functions[0][0]
+    centres = []
+    for n in numbers:
+        centre = rounded(n * step, 32)
+        spacing = mp.mpf(2) ** (mp.frexp(centre)[1] - 24) if n else 0
+        while n and abs(first(centre) / rounded(first(centre), 32) - 1) > mp.mpf(2) ** -30:
+            centre = rounded(centre + 37 * spacing, 32)
+        centres.append(centre)
+        low, high = (n - mp.mpf("0.5001")) * step - centre, (n + mp.mpf("0.5001")) * step - centre
+        xs = [x for x in chebyshev(low, high, 200) if x]
+        for i, (function, relative, degree) in enumerate(functions):
+            kept = [rounded(function(centre), 32)] if relative else []
+
+            def shifted(d, f=function, c=centre):
+                return f(c + d)
+
+            def weight(d, f=function, c=centre, r=relative):
+                return 1 / abs(f(c + d)) if r else mp.mpf(1)
+
+            row, error = coefficients(shifted, weight, xs, degree, 32, kept, least_squares)
+            columns[i].append(row)
+            worst[i] = max(worst[i], error)
+    for (function, _, _), rows, error in zip(functions, columns, worst, strict=True):
+        print(f"{function.__name__}: error {mp.nstr(error * 2**24, 3)} · 2^-24")
+        for power in ([centres] if function is first else []) + list(zip(*rows, strict=True)):
+            print("    {" + ", ".join(f"{float(c):.8e}f" for c in power) + "},")
+
+
 HALF_LN2 = mp.log(2) / 2 * mp.mpf("1.0001")
+QUARTER = (mp.pi / 4 * mp.mpf("1.0001")) ** 2
 JOBS = {
     # name: (function, weight that makes the error relative to the result, low, high, degree for 32 bits, for 64 bits)
     "exponential": (exponential, lambda r: r**2 * mp.exp(-r), -HALF_LN2, HALF_LN2, 4, 9),
@@ -124,17 +228,27 @@ JOBS = {
     "erf_near": (erf_near, lambda t: mp.sqrt(t) / mp.erf(mp.sqrt(t)), 0, 1, 6, 12),
     "erf_far": (erf_far, lambda a: a * mp.erfc(a) / mp.erf(a), 1, None, 5, 18),
     "tanh_near": (tanh_near, lambda t: t * mp.sqrt(t) / mp.tanh(mp.sqrt(t)), 0, mp.mpf("0.3025"), 4, 9),
+    "normal_tail": (normal_tail, lambda t: 1 / normal_tail(t), -1, None, 11, 23),
+    "sine": (sine, lambda t: t * mp.sqrt(t) / mp.sin(mp.sqrt(t)), mp.mpf("1e-20"), QUARTER, 2, 5),
+    "cosine": (cosine, lambda t: t**2 / mp.cos(mp.sqrt(t)), mp.mpf("1e-20"), QUARTER, 2, 5),
 }
-FAR_ENDS = {32: mp.mpf("3.95"), 64: mp.mpf("6")}
+WIDE = ("normal_tail",)  # computed in float64 for float32 too
+FAR_ENDS = {
+    "erf_far": {32: mp.mpf("3.95"), 64: mp.mpf("6")},
+    "normal_tail": {32: mapped(mp.mpf(15)), 64: mapped(mp.mpf(39))},
+}
 
 
 def main(names: list[str]) -> None:
-    for name in names or JOBS:
+    for name in names or [*JOBS, *TABLES]:
+        if name in TABLES:
+            tables(*TABLES[name])
+            continue
         function, weight, low, high, single, double = JOBS[name]
         for bits, degree in ((32, single), (64, double)):
-            end = FAR_ENDS[bits] if high is None else high
+            end = FAR_ENDS[name][bits] if high is None else high
             print(f"{name} float{bits}: {function.__doc__} on [{mp.nstr(low, 5)}, {mp.nstr(end, 5)}], degree {degree}")
-            fit(function, weight, low, end, degree, bits)
+            fit(function, weight, low, end, degree, 64 if name in WIDE else bits)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,9 @@ private protocol Selection {
     case Int(SPINETAIL_LOG): return action.run(Log.self)
     case Int(SPINETAIL_LOG1P): return action.run(Log1p.self)
     case Int(SPINETAIL_ERF): return action.run(Erf.self)
+    case Int(SPINETAIL_SIN): return action.run(Sine.self)
+    case Int(SPINETAIL_COS): return action.run(Cosine.self)
+    case Int(SPINETAIL_RSQRT): return action.run(InverseRoot.self)
     default: return Status.parameter(0)
     }
 }

@@ -2,43 +2,29 @@
 
 /// x · Φ(x), Φ the normal distribution function (Hendrycks and Gimpel 2016).
 enum Gelu: Activation {
-    @inline(__always) private static func distribution<L: Lanes>(_ x: L) -> L {
-        L.fma(L(repeating: 0.5), L.erf(x * L(repeating: 0.70710678118654752440)), L(repeating: 0.5))
-    }
-    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { x * distribution(x) }
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.gelu(x) }
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
-        let density = L(repeating: 0.39894228040143267794) * L.expNonPositive(x * x * L(repeating: -0.5))
-        return grad * L.fma(x, density, distribution(x))
+        grad * L.geluSlope(x)
     }
-    static var cost: Int { 450 }
+    static var cost: Int { 300 }
 }
 
 /// x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
 enum GeluTanh: Activation {
-    @inline(__always) private static func inner<L: Lanes>(_ x: L) -> L {
-        L(repeating: 0.79788456080286535588) * L.fma(x * x * x, L(repeating: 0.044715), x)
-    }
-    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L {
-        let half = L(repeating: 0.5) * x
-        return L.fma(half, L.tanh(inner(x)), half)
-    }
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.geluTanh(x) }
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
-        let half = L(repeating: 0.5)
-        let t = L.tanh(inner(x))
-        let slope = L(repeating: 0.79788456080286535588) * L.fma(x * x, L(repeating: 0.134145), L.one)
-        return grad * (L.fma(half, t, half) + half * x * (L.one - t * t) * slope)
+        grad * L.geluTanhSlope(x)
     }
-    static var cost: Int { 460 }
+    static var cost: Int { 500 }
 }
 
 /// x · sigmoid(x)
 enum Silu: Activation {
-    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { x * L.sigmoid(x) }
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.silu(x) }
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
-        let s = L.sigmoid(x)
-        return grad * s * L.fma(x, L.one - s, L.one)
+        grad * L.siluSlope(x)
     }
-    static var cost: Int { 260 }
+    static var cost: Int { 300 }
 }
 
 /// x · tanh(softplus(x)) (Misra 2019). With e = eˣ the factor is n / (n + 2), n = e · (e + 2).
@@ -162,4 +148,30 @@ enum Erf: Activation {
         grad * (L(repeating: 1.12837916709551257390) * L.expNonPositive(L.negate(x * x)))
     }
     static var cost: Int { 360 }
+}
+
+/// Sine and cosine.
+enum Sine: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.sin(x) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
+        grad * L.cos(x)
+    }
+    static var cost: Int { 400 }
+}
+
+enum Cosine: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.cos(x) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
+        L.negate(grad * L.sin(x))
+    }
+    static var cost: Int { 400 }
+}
+
+/// 1 / √x. Saves output.
+enum InverseRoot: Activation {
+    @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.one / L.sqrt(x) }
+    @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
+        grad * L(repeating: -0.5) * (y * y * y)
+    }
+    static var cost: Int { 400 }
 }

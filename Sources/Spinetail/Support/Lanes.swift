@@ -27,6 +27,9 @@ protocol Lanes: VectorMath {
     static func copysign(_ a: Self, _ sign: Self) -> Self
     /// 2 to the whole number a, for results that are normal numbers.
     static func exp2Whole(_ a: Self) -> Self
+    /// The same for a = `shifted` - `shift`, where `shift` is the number that leaves no fraction to a sum with it.
+    static func exp2(shifted: Self) -> Self
+    static var shift: Self { get }
     /// a times 2 to the whole number `power`, rounded once or twice where the result is not a normal number.
     static func scale(_ a: Self, _ power: Self) -> Self
     /// m and k with a = m · 2ᵏ and m in [2/3, 4/3), for positive normal a.
@@ -34,6 +37,12 @@ protocol Lanes: VectorMath {
     static func exponent(_ a: Self) -> Self
     /// y = log(x) where x is positive and finite, else the limit of log at x.
     static func logLimits(_ x: Self, _ y: Self) -> Self
+
+    /// Whether the magnitude of any lane is above the limit, or a lane is NaN.
+    static func anyBeyond(_ a: Self, _ limit: Scalar) -> Bool
+    /// Lanes where the whole number k is odd; a with the sign changed where k is 2 or 3 modulo 4.
+    static func odd(_ k: Self) -> Mask
+    static func turn(_ a: Self, _ k: Self) -> Self
 
     static func less(_ a: Self, _ b: Self) -> Mask
     static func lessEqual(_ a: Self, _ b: Self) -> Mask
@@ -94,7 +103,14 @@ extension FloatLanes: Lanes {
     @inline(__always) static func round(_ a: Self) -> Self { spinetail_round_f32(a) }
     @inline(__always) static func copysign(_ a: Self, _ sign: Self) -> Self { spinetail_copysign_f32(a, sign) }
     @inline(__always) static func exp2Whole(_ a: Self) -> Self { spinetail_exp2_whole_f32(a) }
+    @inline(__always) static func exp2(shifted: Self) -> Self { spinetail_exp2_shifted_f32(shifted) }
+    @inline(__always) static var shift: Self { Self(repeating: 12_582_912) }
     @inline(__always) static func scale(_ a: Self, _ power: Self) -> Self { spinetail_scale_f32(a, power) }
+    @inline(__always) static func anyBeyond(_ a: Self, _ limit: Float) -> Bool {
+        spinetail_any_beyond_f32(a, limit) != 0
+    }
+    @inline(__always) static func odd(_ k: Self) -> Mask { spinetail_odd_f32(k) }
+    @inline(__always) static func turn(_ a: Self, _ k: Self) -> Self { spinetail_turn_f32(a, k) }
     @inline(__always) static func mantissa(_ a: Self) -> Self { spinetail_mantissa_f32(a) }
     @inline(__always) static func exponent(_ a: Self) -> Self { spinetail_exponent_f32(a) }
     @inline(__always) static func logLimits(_ x: Self, _ y: Self) -> Self { spinetail_log_limits_f32(x, y) }
@@ -156,7 +172,14 @@ extension DoubleLanes: Lanes {
     @inline(__always) static func round(_ a: Self) -> Self { spinetail_round_f64(a) }
     @inline(__always) static func copysign(_ a: Self, _ sign: Self) -> Self { spinetail_copysign_f64(a, sign) }
     @inline(__always) static func exp2Whole(_ a: Self) -> Self { spinetail_exp2_whole_f64(a) }
+    @inline(__always) static func exp2(shifted: Self) -> Self { spinetail_exp2_shifted_f64(shifted) }
+    @inline(__always) static var shift: Self { Self(repeating: 6_755_399_441_055_744) }
     @inline(__always) static func scale(_ a: Self, _ power: Self) -> Self { spinetail_scale_f64(a, power) }
+    @inline(__always) static func anyBeyond(_ a: Self, _ limit: Double) -> Bool {
+        spinetail_any_beyond_f64(a, limit) != 0
+    }
+    @inline(__always) static func odd(_ k: Self) -> Mask { spinetail_odd_f64(k) }
+    @inline(__always) static func turn(_ a: Self, _ k: Self) -> Self { spinetail_turn_f64(a, k) }
     @inline(__always) static func mantissa(_ a: Self) -> Self { spinetail_mantissa_f64(a) }
     @inline(__always) static func exponent(_ a: Self) -> Self { spinetail_exponent_f64(a) }
     @inline(__always) static func logLimits(_ x: Self, _ y: Self) -> Self { spinetail_log_limits_f64(x, y) }

@@ -10,13 +10,23 @@ protocol VectorMath {
     static func erfNear(_ t: Self) -> Self
     /// -log(erfc(a)) / a for 1 ≤ a ≤ erfIsOne.
     static func erfFar(_ a: Self) -> Self
-
-    /// (tanh(x) / x - 1) / t of t = x² for |x| ≤ 0.55.
-    static func tanhNear(_ t: Self) -> Self
+    /// (sin(r) / r - 1) / t and (cos(r) - 1 + t/2) / t² of t = r² for |r| ≤ π / 4.
+    static func sineTail(_ t: Self) -> Self
+    static func cosineTail(_ t: Self) -> Self
+    /// k and r with x = k · π / 2 + r and |r| ≤ π / 4.
+    static func quarterTurns(_ x: Self) -> (k: Self, r: Self)
+    /// n and r with -2 √(2/π) (|x| + 0.044715 |x|³) = n · ln 2 + r.
+    static func tanhExponent(_ x: Self) -> (n: Self, r: Self)
+    static func tanh(_ x: Self) -> Self
+    /// x · Φ(x), Φ the normal distribution function, and its derivative.
+    static func gelu(_ x: Self) -> Self
+    static func geluSlope(_ x: Self) -> Self
 
     /// eˣ is 0 below the one and infinite above the other.
     static var exponentialLow: Self { get }
     static var exponentialHigh: Self { get }
+    /// x · eˣ is 0 below this.
+    static var gateEnd: Self { get }
     /// expm1 is -1 at and below this.
     static var belowOne: Self { get }
     /// ln 2 in two parts; products of the first with whole numbers are exact.
@@ -26,71 +36,77 @@ protocol VectorMath {
     static var tiny: Self { get }
     static var huge: Self { get }
     static var smallestNormal: Self { get }
+    static var largest: Self { get }
     static var denormalScale: Self { get }
     static var denormalExponent: Self { get }
     /// erf is 1 from here on.
     static var erfIsOne: Self { get }
 }
 
-/// Elementary functions, one vector at a time: straight-line code, no calls, no branches. NaN gives NaN, infinities and
-/// signed zeros give what C's functions give, denormals count. Errors are at most 1 unit in the last place for exp and
-/// log, 2 for the others, 2.3 for sigmoid (the tests measure them), without fused multiply-add as well.
+/// Elementary functions, one vector at a time: straight-line code, no calls. NaN gives NaN, infinities and signed zeros
+/// give what C's functions give, denormals count. Errors are at most 1.1 units in the last place for exp and log, 2 for
+/// the others, without fused multiply-add as well (the tests measure them).
 extension Lanes {
     @inline(__always) static var one: Self { Self(repeating: 1) }
 
-    /// n and r with x = n · ln 2 + r and |r| ≤ ln 2 / 2.
-    @inline(__always) private static func reduce(_ x: Self) -> (n: Self, r: Self) {
-        let n = round(x * Self(repeating: 1.44269504088896340736))
-        return (n, fma(n, negate(ln2Low), fma(n, negate(ln2High), x)))
+    /// n and r with x = n · ln 2 + r and |r| ≤ ln 2 / 2, and n + `shift`, from which `exp2(shifted:)` makes 2ⁿ.
+    @inline(__always) static func reduce(_ x: Self) -> (shifted: Self, n: Self, r: Self) {
+        let shifted = fma(x, Self(repeating: 1.44269504088896340736), shift)
+        let n = shifted - shift
+        return (shifted, n, fma(n, negate(ln2Low), fma(n, negate(ln2High), x)))
     }
 
     /// eʳ - 1 for a reduced r.
-    @inline(__always) private static func expm1Reduced(_ r: Self) -> Self { fma(r * r, exponentialTail(r), r) }
+    @inline(__always) static func expm1Reduced(_ r: Self) -> Self { fma(r * r, exponentialTail(r), r) }
 
-    /// n and eʳ - 1 where r's own rounding error is made good: for functions that go on computing with the result.
-    @inline(__always) private static func reduceExactly(_ x: Self) -> (n: Self, expm1: Self) {
-        let n = round(x * Self(repeating: 1.44269504088896340736))
+    /// The same where r's own rounding error is made good: for functions that go on computing with the result.
+    @inline(__always) static func reduceExactly(_ x: Self) -> (shifted: Self, n: Self, expm1: Self) {
+        let shifted = fma(x, Self(repeating: 1.44269504088896340736), shift)
+        let n = shifted - shift
         let high = fma(n, negate(ln2High), x)
         let r = fma(n, negate(ln2Low), high)
         let low = fma(n, negate(ln2Low), high - r)
-        return (n, r + fma(r * r, exponentialTail(r), low))
+        return (shifted, n, r + fma(r * r, exponentialTail(r), low))
     }
 
     @inline(__always) static func exp(_ x: Self) -> Self {
-        let (n, r) = reduce(max(exponentialLow, min(exponentialHigh, x)))
+        let (_, n, r) = reduce(max(exponentialLow, min(exponentialHigh, x)))
         return scale(one + expm1Reduced(r), n)
     }
 
     /// eˣ for x ≤ 0, as softmax and sigmoid need it.
     @inline(__always) static func expNonPositive(_ x: Self) -> Self {
-        let (n, r) = reduce(max(exponentialLow, x))
+        let (_, n, r) = reduce(max(exponentialLow, x))
         return scale(one + expm1Reduced(r), n)
     }
 
     @inline(__always) static func expm1(_ x: Self) -> Self {
-        let (n, p) = reduceExactly(max(belowOne, min(exponentialHigh, x)))
+        let (_, n, p) = reduceExactly(max(belowOne, min(exponentialHigh, x)))
         // Half of the result first: 2ⁿ itself may overflow where the result does not.
         let half = exp2Whole(n - one)
         let y = fma(half, p, half - Self(repeating: 0.5))
         return select(lessEqual(abs(x), tiny), x, y + y)
     }
 
-    @inline(__always) static func tanh(_ x: Self) -> Self {
+    /// tanh of each CPU level without tables.
+    @inline(__always) static func tanhByExponential(_ x: Self) -> Self {
+        // with e = exp(-2|x|): (1 - e) / (1 + e), whose numerator keeps its digits near 0, and 1 - 2e / (1 + e) beyond,
+        // where the quotient's errors weigh little
         let a = abs(x)
-        let t = x * x
-        let near = fma(a * t, tanhNear(t), a)
-        // 1 - 2e / (1 + e) with e = exp(-2a): where tanh is above 1/2 the quotient's errors weigh little
-        let (n, p) = reduceExactly(max(belowOne, negate(a + a)))
-        let power = exp2Whole(n)
+        let (shifted, _, p) = reduceExactly(max(belowOne, a * Self(repeating: -2)))
+        let power = exp2(shifted: shifted)
         let e = fma(power, p, power)
-        let far = one - (e + e) / (one + e)
-        return copysign(select(less(a, Self(repeating: 0.55)), near, far), x)
+        let near = less(a, Self(repeating: 0.55))
+        let q = select(near, fma(negate(power), p, one - power), e + e) / (one + e)
+        return copysign(select(near, q, one - q), x)
     }
 
     @inline(__always) static func sigmoid(_ x: Self) -> Self {
-        let (n, p) = reduceExactly(max(exponentialLow, negate(abs(x))))
+        // 1 - q above 0 and e - e · q below, where q = e / (1 + e): q's errors weigh e at most
+        let (_, n, p) = reduceExactly(max(exponentialLow, negate(abs(x))))
         let e = scale(one + p, n)
-        return select(less(x, zero), e, one) / (one + e)
+        let c = select(less(x, zero), e, one)
+        return fma(negate(c), e / (one + e), c)
     }
 
     /// log(1 + f) + k · ln 2 for |f| ≤ 1/3.
@@ -117,18 +133,23 @@ extension Lanes {
 
     /// log(1 + eˣ)
     @inline(__always) static func softplus(_ x: Self) -> Self {
-        let e = expNonPositive(negate(abs(x)))  // in (0, 1]: 1 + e needs no care for its edges
+        let (_, n, p) = reduceExactly(max(exponentialLow, negate(abs(x))))
+        // e in (0, 1] and what its rounding lost: 1 + e needs no care for its edges
+        let rounded = one + p
+        let e = scale(rounded, n), lost = scale(p - (rounded - one), n)
         let k = exponent(one + e)
         let power = exp2Whole(negate(k))
-        return max(zero, x) + logReduced(fma(e, power, power - one), k)
+        let f = fma(e, power, power - one)
+        let bend = fma(f * f, fma(f, logarithmTail(f), Self(repeating: -0.5)), lost * power)
+        return max(zero, x) + fma(k, ln2High, f + fma(k, ln2Low, bend))
     }
 
     @inline(__always) static func erf(_ x: Self) -> Self {
         let a = abs(x)
         let near = fma(x, erfNear(x * x), x)
         let b = min(erfIsOne, a)
-        let (n, r) = reduce(negate(b * erfFar(b)))
-        let power = exp2Whole(n)
+        let (shifted, _, r) = reduce(negate(b * erfFar(b)))
+        let power = exp2(shifted: shifted)
         let far = one - fma(power, expm1Reduced(r), power)
         return select(less(a, one), near, copysign(far, x))
     }

@@ -4,15 +4,22 @@ import CSpinetail
 extension FloatLanes: VectorMath {
     @inline(__always) static var exponentialLow: Self { Self(repeating: -104.5) }
     @inline(__always) static var exponentialHigh: Self { Self(repeating: 89) }
+    @inline(__always) static var gateEnd: Self { Self(repeating: -112) }
     @inline(__always) static var belowOne: Self { Self(repeating: -20) }
     @inline(__always) static var ln2High: Self { Self(repeating: 0.693359375) }
     @inline(__always) static var ln2Low: Self { Self(repeating: -2.12194440e-4) }
     @inline(__always) static var tiny: Self { Self(repeating: 1e-15) }
     @inline(__always) static var huge: Self { Self(repeating: 1e30) }
     @inline(__always) static var smallestNormal: Self { Self(repeating: Float.leastNormalMagnitude) }
+    @inline(__always) static var largest: Self { Self(repeating: Float.greatestFiniteMagnitude) }
     @inline(__always) static var denormalScale: Self { Self(repeating: 33_554_432) }
     @inline(__always) static var denormalExponent: Self { Self(repeating: 25) }
     @inline(__always) static var erfIsOne: Self { Self(repeating: 3.95) }
+
+    @inline(__always) static func tanh(_ x: Self) -> Self {
+        if spinetail_has_tables() == 0 { return tanhByExponential(x) }
+        return copysign(spinetail_tanh_by_table(abs(x)), x)
+    }
 
     @inline(__always) static func exponentialTail(_ r: Self) -> Self {
         var p = Self(repeating: 0.0013839054154232144)
@@ -57,12 +64,34 @@ extension FloatLanes: VectorMath {
         return p
     }
 
-    @inline(__always) static func tanhNear(_ t: Self) -> Self {
-        var p = Self(repeating: -0.006242855452001095)
-        p = fma(p, t, Self(repeating: 0.021050715819001198))
-        p = fma(p, t, Self(repeating: -0.0538475476205349))
-        p = fma(p, t, Self(repeating: 0.13332544267177582))
-        p = fma(p, t, Self(repeating: -0.33333316445350647))
+    @inline(__always) static func sineTail(_ t: Self) -> Self {
+        var p = Self(repeating: -0.00019518293265718967)
+        p = fma(p, t, Self(repeating: 0.008332189172506332))
+        p = fma(p, t, Self(repeating: -0.16666655242443085))
+        return p
+    }
+
+    @inline(__always) static func cosineTail(_ t: Self) -> Self {
+        var p = Self(repeating: 2.4432327336398885e-05)
+        p = fma(p, t, Self(repeating: -0.0013887309469282627))
+        p = fma(p, t, Self(repeating: 0.04166664555668831))
+        return p
+    }
+
+    /// (a + 4) · e^(a²/2) · Φ(-a) of t = (a - 4) / (a + 4), 0 ≤ a ≤ 15, in float64 and as exact as float32 needs.
+    @inline(__always) static func normalTail(_ t: DoubleLanes) -> DoubleLanes {
+        var p = DoubleLanes(repeating: 1.8443877949900926e-05)
+        p = DoubleLanes.fma(p, t, DoubleLanes(repeating: -7.822761453651028e-06))
+        p = DoubleLanes.fma(p, t, DoubleLanes(repeating: -0.00021615957666683289))
+        p = DoubleLanes.fma(p, t, DoubleLanes(repeating: 0.00014029831726615694))
+        p = DoubleLanes.fma(p, t, DoubleLanes(repeating: 0.001625000036911871))
+        p = DoubleLanes.fma(p, t, DoubleLanes(repeating: -0.0034823708018416697))
+        p = DoubleLanes.fma(p, t, DoubleLanes(repeating: -0.007539096958576647))
+        p = DoubleLanes.fma(p, t, DoubleLanes(repeating: 0.060396980476917286))
+        p = DoubleLanes.fma(p, t, DoubleLanes(repeating: -0.18652195162451968))
+        p = DoubleLanes.fma(p, t, DoubleLanes(repeating: 0.3871373799520121))
+        p = DoubleLanes.fma(p, t, DoubleLanes(repeating: -0.6078966394931634))
+        p = DoubleLanes.fma(p, t, DoubleLanes(repeating: 0.7552851305745899))
         return p
     }
 }

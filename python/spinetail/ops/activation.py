@@ -20,7 +20,7 @@ _backward = kernels.activation_backward
 RELU, LEAKY_RELU, ELU, SELU, GELU, GELU_TANH, SILU, MISH, SIGMOID, LOGSIGMOID = range(1, 11)
 TANH, SOFTPLUS, SOFTSIGN, HARDTANH, HARDSIGMOID, HARDSWISH = range(11, 17)
 TANHSHRINK, SOFTSHRINK, HARDSHRINK, THRESHOLD = range(17, 21)
-EXP, EXPM1, LOG, LOG1P, ERF = range(21, 26)
+EXP, EXPM1, LOG, LOG1P, ERF, SIN, COS, RSQRT = range(21, 29)
 
 
 def _apply(name: str, code: int, x: np.ndarray, alpha: float = 0.0, beta: float = 0.0) -> np.ndarray:
@@ -99,6 +99,9 @@ expm1, expm1_backward = _function("expm1", EXPM1, "output", "eˣ - 1, also for s
 log, log_backward = _function("log", LOG, "input", "Natural logarithm: -∞ at 0, NaN below.")
 log1p, log1p_backward = _function("log1p", LOG1P, "input", "log(1 + x), also for small x.")
 erf, erf_backward = _function("erf", ERF, "input", "The error function.")
+sin, sin_backward = _function("sin", SIN, "input", "Sine of radians of any size.")
+cos, cos_backward = _function("cos", COS, "input", "Cosine of radians of any size.")
+rsqrt, rsqrt_backward = _function("rsqrt", RSQRT, "output", "1 / √x: ∞ at 0, NaN below.")
 
 
 def leaky_relu(input: np.ndarray, negative_slope: float = 0.01) -> np.ndarray:

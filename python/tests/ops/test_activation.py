@@ -34,6 +34,20 @@ def erf(x):
     return _erf(x.astype(np.float64)).astype(x.dtype)
 
 
+def gelu(x):
+    """x · Φ(x) where erfc does not cancel: math.erfc for float32's sake, so float64 is tested below."""
+    return x * np.vectorize(math.erfc, otypes=[np.float64])(-x * math.sqrt(0.5)) / 2
+
+
+def silu(x):
+    return np.where(x < 0, x * np.exp(-np.abs(x)), x) / (1 + np.exp(-np.abs(x)))
+
+
+def gelu_tanh(x):
+    z = -math.sqrt(8 / math.pi) * (np.abs(x) + 0.044715 * np.abs(x) ** 3)
+    return np.where(x < 0, x * np.exp(z), x) / (1 + np.exp(z))
+
+
 # name: (reference in a wider type, bound in ULP for float32, for float64)
 FUNCTIONS = {
     "exp": (np.exp, 1.1, 1.1),
@@ -41,11 +55,18 @@ FUNCTIONS = {
     "log": (np.log, 1.0, 1.0),
     "log1p": (np.log1p, 1.7, 1.7),
     "tanh": (np.tanh, 2.0, 2.0),
-    "sigmoid": (sigmoid, 2.3, 2.3),
-    "softplus": (softplus, 2.2, 2.2),
-    "logsigmoid": (logsigmoid, 2.2, 2.2),
+    "sigmoid": (sigmoid, 2.0, 2.0),
+    "softplus": (softplus, 2.0, 2.0),
+    "logsigmoid": (logsigmoid, 2.0, 2.0),
     "erf": (erf, 1.5, 2.0),
+    "gelu": (gelu, 2.0, None),
+    "gelu_tanh": (gelu_tanh, 2.0, None),
+    "silu": (silu, 2.0, 2.2),
+    "sin": (np.sin, 2.0, 2.0),
+    "cos": (np.cos, 2.0, 2.0),
+    "rsqrt": (lambda x: 1 / np.sqrt(x), 2.0, 2.0),
 }
+PARAMETERS = {"softplus": (1.0, INF), "gelu_tanh": ("tanh",)}
 SAMPLES = 40_000
 
 
@@ -73,19 +94,22 @@ def samples(dtype) -> np.ndarray:
 @pytest.mark.parametrize("name", list(FUNCTIONS))
 def test_ulp(name, dtype):
     reference, *bounds = FUNCTIONS[name]
+    bound = bounds[dtype == np.float64]
+    if bound is None:
+        return  # no reference that is wide enough: see test_gelu_float64
     wide = np.float64 if dtype == np.float32 else np.longdouble
     if wide is np.longdouble and np.finfo(wide).nmant < 63:
         pytest.skip("long double is no wider than float64 here")
     x = samples(dtype)
     if name == "erf" and dtype == np.float64:
         x = x[::8]
-    if name == "log":
+    if name in ("log", "rsqrt"):
         x = np.abs(x)
     if name == "log1p":
         x = x[x > -1]
     with np.errstate(all="ignore"):
         expected = reference(x.astype(wide))
-        result = getattr(ops, name)(x, *((1.0, INF) if name == "softplus" else ()))
+        result = getattr(ops, name.removesuffix("_tanh"))(x, *PARAMETERS.get(name, ()))
         largest = np.finfo(dtype).max
         unit = np.spacing(np.minimum(np.abs(expected), largest).astype(dtype)).astype(wide)
         error = np.abs(result.astype(wide) - expected) / unit
@@ -93,7 +117,7 @@ def test_ulp(name, dtype):
     beyond = np.abs(expected) > largest
     assert np.all(np.isinf(result[beyond]) | (np.abs(result[beyond]) == largest))
     worst = error[~beyond].argmax()
-    assert error[~beyond][worst] <= bounds[dtype == np.float64], (x[~beyond][worst], float(error[~beyond][worst]))
+    assert error[~beyond][worst] <= bound, (x[~beyond][worst], float(error[~beyond][worst]))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -109,6 +133,11 @@ def test_ulp(name, dtype):
         ("logsigmoid", [(INF, 0), (-INF, -INF), (NAN, NAN), (-1000.0, -1000)]),
         ("erf", [(0.0, 0.0), (-0.0, -0.0), (INF, 1), (-INF, -1), (NAN, NAN), (7.0, 1), (-7.0, -1)]),
         ("softplus", [(INF, INF), (-INF, 0), (NAN, NAN), (1000.0, 1000), (-1000.0, 0)]),
+        ("sin", [(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN), (NAN, NAN)]),
+        ("cos", [(0.0, 1.0), (-0.0, 1.0), (INF, NAN), (-INF, NAN), (NAN, NAN)]),
+        ("rsqrt", [(0.0, INF), (-0.0, -INF), (INF, 0.0), (-1.0, NAN), (NAN, NAN), (4.0, 0.5)]),
+        ("silu", [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, NAN), (NAN, NAN), (-1e30, -0.0)]),
+        ("gelu", [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, NAN), (NAN, NAN), (-1e30, -0.0)]),
         ("relu", [(0.0, 0.0), (-1.0, 0.0), (INF, INF), (-INF, 0), (NAN, NAN)]),
     ],
 )
@@ -121,7 +150,7 @@ def test_special_values(name, values, dtype):
     if name != "relu":
         np.testing.assert_array_equal(np.signbit(result[zero]), np.signbit(expected[zero]))
     tiny = np.array([5e-324 if dtype == np.float64 else 1e-45], dtype)
-    if name in ("expm1", "log1p", "tanh"):
+    if name in ("expm1", "log1p", "tanh", "sin"):
         assert getattr(ops, name)(tiny) == tiny and getattr(ops, name)(-tiny) == -tiny
 
 
@@ -152,7 +181,106 @@ EVERY = [
     ("log", ()),
     ("log1p", ()),
     ("erf", ()),
+    ("sin", ()),
+    ("cos", ()),
+    ("rsqrt", ()),
 ]
+
+# x, gelu(x) and its tanh form, from 60 digits: down to where float64 ends.
+GELU = np.array(
+    [
+        [-37.2, -1.269284215770929e-301, -0.0],
+        [-35.29280926295326, -1.3359298954940404e-271, -0.0],
+        [-30.5, -3.973960635193133e-203, -0.0],
+        [-21.1, -8.391060595707607e-98, -3.9148513340576206e-305],
+        [-20.3, -1.3051366269427644e-90, -1.0061653127657417e-272],
+        [-17.7, -3.710868816142468e-69, -1.3804938552988278e-183],
+        [-12.345, -3.1994685478178554e-34, -1.7152773337679187e-66],
+        [-9.1, -4.1100982572062655e-19, -1.9953567379642828e-29],
+        [-6.6, -1.3568206802036852e-10, -2.1692367905185487e-13],
+        [-4.4, -2.3815193193896947e-05, -9.001941250344772e-06],
+        [-3.7, -0.00039885901386633657, -0.00027180602139205363],
+        [-2.9, -0.005410858571113711, -0.004966666235471415],
+        [-1.8316300491023942, -0.06136561143604961, -0.06140769253513773],
+        [-1.2, -0.13808360426604993, -0.1382972308621351],
+        [-0.7518, -0.16997120746440647, -0.1700406563883433],
+        [-0.31, -0.11726694823517403, -0.11726978989473458],
+        [-0.0625755756, -0.029726667331129435, -0.02972667236341003],
+        [-0.001, -0.000499601057786089, -0.000499601057786418],
+        [-1e-09, -4.999999996010577e-10, -4.999999996010577e-10],
+        [1e-300, 5e-301, 5e-301],
+        [1e-09, 5.000000003989423e-10, 5.000000003989423e-10],
+        [0.001, 0.000500398942213911, 0.000500398942213582],
+        [0.1, 0.053982783727702904, 0.053982751045435165],
+        [0.7, 0.5306254434438489, 0.5305701347051167],
+        [1.0, 0.8413447460685429, 0.8411919906082767],
+        [1.9, 1.8454385363495964, 1.8454512344553324],
+        [3.3, 3.2984047003301336, 3.298688771881664],
+        [8.8, 8.8, 8.8],
+    ]
+)
+
+
+def test_gelu_float64():
+    """Where no wider type serves as a reference: the last digits of -x²/2 count for much in the tail."""
+    x, *expected = GELU.T
+    for approximate, values in zip(("none", "tanh"), expected, strict=True):
+        error = np.abs(ops.gelu(x, approximate) - values) / np.spacing(np.abs(values))
+        assert error.max() <= 2.7, (approximate, x[error.argmax()], error.max())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_gradient(approximate, dtype):
+    """Its error, which is absolute because the slope passes 0, is at most 3 eps."""
+    x = np.concatenate((np.linspace(-16, 16, 50_001), np.linspace(-1e-3, 1e-3, 101))).astype(dtype)
+    wide = x.astype(np.float64)
+    if approximate == "none":
+        half = np.vectorize(math.erfc)(-wide * math.sqrt(0.5)) / 2
+        expected = half + wide * np.exp(-wide * wide / 2) / math.sqrt(2 * math.pi)
+    else:
+        e = np.exp(-math.sqrt(8 / math.pi) * (np.abs(wide) + 0.044715 * np.abs(wide) ** 3))
+        gate = np.where(wide < 0, e, 1) / (1 + e)
+        expected = gate + wide * e / (1 + e) ** 2 * math.sqrt(8 / math.pi) * (1 + 0.134145 * wide**2)
+    error = np.abs(ops.gelu_backward(np.ones_like(x), x, approximate) - expected)
+    assert error.max() <= 3 * np.finfo(dtype).eps
+    far = np.array([INF, 1e30, -1e30], dtype)
+    np.testing.assert_array_equal(ops.gelu_backward(np.ones_like(far), far, approximate)[1:], [1, 0])
+
+
+def test_lanes_do_not_depend_on_their_neighbours():
+    """A vector with a number that needs the long way gives the others the same bits as without it."""
+    x = np.random.default_rng(5).uniform(-5, 5, 4096).astype(np.float32)
+    mixed = x.copy()
+    mixed[::7], mixed[3::50], mixed[5::64] = -9.5, 1e30, NAN
+    same = mixed == x
+    for name in ("gelu", "sin", "cos", "tanh"):
+        function, backward = getattr(ops, name), getattr(ops, name + "_backward")
+        np.testing.assert_array_equal(function(mixed)[same], function(x)[same])
+        np.testing.assert_array_equal(backward(x, mixed)[same], backward(x, x)[same])
+
+
+def test_sine_of_huge_numbers():
+    """Against 2/π to 1000 bits: numbers near multiples of π/2, where digits cancel, and the largest ones."""
+    x = np.array(
+        [
+            [5.319372648326541e255, 1.0, -4.687165924254628e-19],
+            [1.7976931348623157e308, 0.004961954789184062, -0.9999876894265599],
+            [-1e300, 0.8178819121159085, -0.5753861119575491],
+            [1e22, -0.8522008497671888, 0.523214785395139],
+            [6588397.316661142, -2.56827048412547e-10, 1.0],
+            [-1048577.5, -0.9648223011268932, -0.2629028855836442],
+            [1000000.5, 0.141954699000744, 0.9898731552232378],
+            [1329843162081635.2, -0.9441143635079066, 0.3296180647629321],
+            [8.98846567431158e307, 0.563127779850884, -0.826369834614148],
+            [123456789012.345, -0.41379247932315333, -0.9103712341982241],
+            [-6.02e23, 0.9271625905775166, 0.37465921933616986],
+            [9000000000000000.0, 0.13729212598775015, 0.9905306013151556],
+        ]
+    )
+    for column, function in ((1, ops.sin), (2, ops.cos)):
+        error = np.abs(function(np.ascontiguousarray(x[:, 0])) - x[:, column]) / np.spacing(np.abs(x[:, column]))
+        assert error.max() <= 2.0
 
 
 def layouts(x: np.ndarray):
@@ -200,7 +328,7 @@ def test_gradients_are_derivatives(case):
     """Central differences in float64; backward gets the output where it is named so."""
     name, parameters = case
     forward, backward = getattr(ops, name), getattr(ops, name + "_backward")
-    x = np.linspace(0.13, 4.3, 57) if name in ("log", "log1p") else np.linspace(-4.31, 4.27, 57)
+    x = np.linspace(0.13, 4.3, 57) if name in ("log", "log1p", "rsqrt") else np.linspace(-4.31, 4.27, 57)
     step = 1e-6
     numeric = (forward(x + step, *parameters) - forward(x - step, *parameters)) / (2 * step)
     saves_output = "output" in backward.__code__.co_varnames[: backward.__code__.co_argcount][1]

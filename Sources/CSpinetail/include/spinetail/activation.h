@@ -37,6 +37,9 @@ enum {
     SPINETAIL_LOG = 23,
     SPINETAIL_LOG1P = 24,
     SPINETAIL_ERF = 25,
+    SPINETAIL_SIN = 26,
+    SPINETAIL_COS = 27,
+    SPINETAIL_RSQRT = 28,  // saves output
 };
 
 /// output = f(input), all of one shape; output may be the input itself.

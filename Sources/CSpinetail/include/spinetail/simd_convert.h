@@ -23,6 +23,10 @@ SPINETAIL_INLINE spinetail_f32 spinetail_narrow_f32(spinetail_f64 low, spinetail
 }
 
 SPINETAIL_INLINE double spinetail_element_f64(spinetail_f64 a, int64_t index) { return a[index]; }
+SPINETAIL_INLINE spinetail_f64 spinetail_with_element_f64(spinetail_f64 a, int64_t index, double value) {
+    a[index] = value;
+    return a;
+}
 
 #undef SPINETAIL_INLINE
 #pragma clang assume_nonnull end

@@ -71,6 +71,11 @@ SPINETAIL_INLINE spinetail_f32 spinetail_exp2_whole_f32(spinetail_f32 a) {
     return (spinetail_f32)((((spinetail_i32)(a + magic)) + 127 - 0x4B400000) << 23);
 }
 
+/// 2 to the whole number k, for results that are normal numbers, where `shifted` is k + 1.5 · 2^23.
+SPINETAIL_INLINE spinetail_f32 spinetail_exp2_shifted_f32(spinetail_f32 shifted) {
+    return (spinetail_f32)(((spinetail_i32)shifted << 23) + 0x3F800000);
+}
+
 /// a · 2^power for whole power, |power| < 252; results that are not normal numbers are rounded once or twice.
 SPINETAIL_INLINE spinetail_f32 spinetail_scale_f32(spinetail_f32 a, spinetail_f32 power) {
 #if defined(__AVX512F__)
@@ -91,6 +96,26 @@ SPINETAIL_INLINE spinetail_f32 spinetail_exponent_f32(spinetail_f32 a) {
     const spinetail_f32 magic = 12582912.0f;
     spinetail_u32 shifted = ((spinetail_u32)a - 0x3F2AAAABu + (128u << 23)) >> 23;
     return (spinetail_f32)((spinetail_i32)shifted + (0x4B400000 - 128)) - magic;
+}
+
+/// Whether any lane is beyond the limit in magnitude, or NaN.
+SPINETAIL_INLINE int32_t spinetail_any_beyond_f32(spinetail_f32 a, float limit) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask(_mm512_abs_ps((__m512)a), _mm512_set1_ps(limit), _CMP_NLE_UQ) != 0;
+#else
+    spinetail_i32 within = __builtin_elementwise_abs(a) <= limit;
+    return __builtin_reduce_and(within) == 0;
+#endif
+}
+
+/// Whether the whole number k, |k| < 2^22, is odd.
+SPINETAIL_INLINE spinetail_i32 spinetail_odd_f32(spinetail_f32 k) {
+    return -(((spinetail_i32)(k + 12582912.0f)) & 1) != 0;
+}
+
+/// a, or -a where the whole number k is 2 or 3 modulo 4.
+SPINETAIL_INLINE spinetail_f32 spinetail_turn_f32(spinetail_f32 a, spinetail_f32 k) {
+    return (spinetail_f32)((spinetail_u32)a ^ (((spinetail_u32)(k + 12582912.0f) & 2) << 30));
 }
 
 /// The logarithm y of x where x is positive and finite, elsewhere its limit: -∞ at 0, NaN below and for NaN, ∞ at ∞.

@@ -19,6 +19,19 @@ SPINETAIL_INLINE spinetail_f64 spinetail_fma_f64(spinetail_f64 a, spinetail_f64 
 #endif
 }
 
+/// a·b - product where product is a·b rounded; for magnitudes between 2^-450 and 2^450.
+SPINETAIL_INLINE spinetail_f64 spinetail_product_error_f64(spinetail_f64 a, spinetail_f64 b, spinetail_f64 product) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return __builtin_elementwise_fma(a, b, -product);
+#else
+    // Dekker: both factors in halves of 26 bits, whose products are exact
+    spinetail_f64 c = a * 134217729.0, d = b * 134217729.0;
+    spinetail_f64 a1 = c - (c - a), b1 = d - (d - b);
+    spinetail_f64 a2 = a - a1, b2 = b - b1;
+    return ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2;
+#endif
+}
+
 SPINETAIL_INLINE spinetail_f64 spinetail_sqrt_f64(spinetail_f64 a) { return __builtin_elementwise_sqrt(a); }
 SPINETAIL_INLINE spinetail_f64 spinetail_abs_f64(spinetail_f64 a) { return __builtin_elementwise_abs(a); }
 SPINETAIL_INLINE spinetail_f64 spinetail_negate_f64(spinetail_f64 a) { return -a; }
@@ -71,6 +84,11 @@ SPINETAIL_INLINE spinetail_f64 spinetail_exp2_whole_f64(spinetail_f64 a) {
     return (spinetail_f64)((((spinetail_i64)(a + magic)) + 1023 - 0x4338000000000000) << 52);
 }
 
+/// 2 to the whole number k, for results that are normal numbers, where `shifted` is k + 1.5 · 2^52.
+SPINETAIL_INLINE spinetail_f64 spinetail_exp2_shifted_f64(spinetail_f64 shifted) {
+    return (spinetail_f64)(((spinetail_i64)shifted << 52) + 0x3FF0000000000000);
+}
+
 /// a · 2^power for whole power, |power| < 2044; results that are not normal numbers are rounded once or twice.
 SPINETAIL_INLINE spinetail_f64 spinetail_scale_f64(spinetail_f64 a, spinetail_f64 power) {
 #if defined(__AVX512F__)
@@ -91,6 +109,26 @@ SPINETAIL_INLINE spinetail_f64 spinetail_exponent_f64(spinetail_f64 a) {
     const spinetail_f64 magic = 6755399441055744.0;
     spinetail_u64 shifted = ((spinetail_u64)a - 0x3FE5555555555555u + (1024ull << 52)) >> 52;
     return (spinetail_f64)((spinetail_i64)shifted + (0x4338000000000000 - 1024)) - magic;
+}
+
+/// Whether any lane is beyond the limit in magnitude, or NaN.
+SPINETAIL_INLINE int32_t spinetail_any_beyond_f64(spinetail_f64 a, double limit) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_pd_mask(_mm512_abs_pd((__m512d)a), _mm512_set1_pd(limit), _CMP_NLE_UQ) != 0;
+#else
+    spinetail_i64 within = __builtin_elementwise_abs(a) <= limit;
+    return __builtin_reduce_and(within) == 0;
+#endif
+}
+
+/// Whether the whole number k, |k| < 2^51, is odd.
+SPINETAIL_INLINE spinetail_i64 spinetail_odd_f64(spinetail_f64 k) {
+    return -(((spinetail_i64)(k + 6755399441055744.0)) & 1) != 0;
+}
+
+/// a, or -a where the whole number k is 2 or 3 modulo 4.
+SPINETAIL_INLINE spinetail_f64 spinetail_turn_f64(spinetail_f64 a, spinetail_f64 k) {
+    return (spinetail_f64)((spinetail_u64)a ^ (((spinetail_u64)(k + 6755399441055744.0) & 2) << 62));
 }
 
 /// The logarithm y of x where x is positive and finite, elsewhere its limit: -∞ at 0, NaN below and for NaN, ∞ at ∞.

@@ -1,0 +1,191 @@
+import CSpinetail
+
+// The gates: x times a function that goes from 0 to 1. Below 0 their values are as exact as above, down to the denormals,
+// because 1 + erf and 1 + tanh, which cancel there, are not formed.
+extension Lanes {
+    /// x / (1 + e⁻ᶻ), where z has x's sign and -|z| = n · ln 2 + r.
+    @inline(__always) static func gated(_ x: Self, _ n: Self, _ r: Self) -> Self {
+        let p = expm1Reduced(r)
+        let e = scale(one + p, n)
+        // x/2 + x/2 · tanh(z/2), and far below 0 x · e - (x · e) · e / (1 + e): quotients whose errors weigh little
+        let far = less(x, Self(repeating: -0.4))
+        let low = max(gateEnd, x)
+        let base = select(far, scale(fma(low, p, low), n), Self(repeating: 0.5) * x)
+        let y = fma(base, select(far, negate(e), copysign(one - e, x)) / (one + e), base)
+        // -∞ · 0
+        return copysign(select(less(x, negate(largest)), x - x, y), x)
+    }
+
+    /// 1 / (1 + e⁻ᶻ) and that times 1 / (1 + eᶻ).
+    @inline(__always) static func gateSlope(_ x: Self, _ n: Self, _ r: Self) -> (gate: Self, slope: Self) {
+        let e = scale(one + expm1Reduced(r), n)
+        let q = e / (one + e)
+        let rest = one - q
+        return (select(less(x, zero), q, rest), q * rest)
+    }
+
+    @inline(__always) static func silu(_ x: Self) -> Self {
+        let (_, n, r) = reduce(max(gateEnd, negate(abs(x))))
+        return gated(x, n, r)
+    }
+
+    /// s + x · s · (1 - s), s = sigmoid(x)
+    @inline(__always) static func siluSlope(_ x: Self) -> Self {
+        let (_, n, r) = reduce(max(exponentialLow, negate(abs(x))))
+        let (gate, slope) = gateSlope(x, n, r)
+        return fma(x, slope, gate)
+    }
+
+    @inline(__always) static func geluTanh(_ x: Self) -> Self {
+        let (n, r) = tanhExponent(x)
+        return gated(x, n, r)
+    }
+
+    @inline(__always) static func geluTanhSlope(_ x: Self) -> Self {
+        let (n, r) = tanhExponent(x)
+        let (gate, slope) = gateSlope(x, n, r)
+        let near = max(Self(repeating: -40), min(Self(repeating: 40), x))  // beyond, slope is 0
+        let rise = fma(near * near, Self(repeating: 0.21406444881780073), Self(repeating: 1.5957691216057308))
+        return fma(near * rise, slope, fma(x, zero, gate))  // NaN at the infinities
+    }
+
+    /// max(x, 0); NaN at -∞, where GELU is -∞ · 0.
+    @inline(__always) static func positivePart(_ x: Self) -> Self {
+        let half = Self(repeating: 0.5)
+        return fma(half, x, half * abs(x))
+    }
+}
+
+// float32: float64 lanes carry the exponents -x²/2, whose last digits count for much in the power. Where lanes look up
+// tables quickly (simd_tables.h) they serve the middle, and the rest is for the vectors that hold a number beyond.
+extension FloatLanes {
+    @inline(__always) static func gelu(_ x: Self) -> Self {
+        if spinetail_has_tables() == 0 { return narrow(wideGelu(x.low), wideGelu(x.high)) }
+        let near = copysign(spinetail_gelu_by_table(x), x)  // a zero keeps its sign
+        if !anyBeyond(x, geluTablesEnd) { return near }
+        let far = narrow(wideGelu(x.low), wideGelu(x.high))
+        return select(lessEqual(abs(x), Self(repeating: geluTablesEnd)), near, far)
+    }
+
+    @inline(__always) static func geluSlope(_ x: Self) -> Self {
+        if spinetail_has_tables() == 0 { return narrow(wideGeluSlope(x.low), wideGeluSlope(x.high)) }
+        let near = spinetail_gelu_slope_by_table(x)
+        if !anyBeyond(x, geluTablesEnd) { return near }
+        let far = narrow(wideGeluSlope(x.low), wideGeluSlope(x.high))
+        return select(lessEqual(abs(x), Self(repeating: geluTablesEnd)), near, far)
+    }
+
+    @inline(__always) private static var geluTablesEnd: Float { 5.3 }
+
+    /// R and E with Φ(-a) = R · E, E = exp(-a²/2), for a = |x|: as exact as float32 needs, in float64.
+    @inline(__always) private static func wideTail(_ a: DoubleLanes) -> (ratio: DoubleLanes, power: DoubleLanes) {
+        let four = DoubleLanes(repeating: 4)
+        let inverse = DoubleLanes(repeating: 1) / (a + four)
+        let ratio = inverse * normalTail((a - four) * inverse)
+        let (shifted, _, r) = DoubleLanes.reduce(a * a * DoubleLanes(repeating: -0.5))
+        return (ratio, (DoubleLanes(repeating: 1) + DoubleLanes.expm1Reduced(r)) * DoubleLanes.exp2(shifted: shifted))
+    }
+
+    @inline(__always) private static func wideGelu(_ x: DoubleLanes) -> DoubleLanes {
+        let a = DoubleLanes.min(DoubleLanes(repeating: 15), DoubleLanes.abs(x))  // at 15 already 0 in float32
+        let (ratio, power) = wideTail(a)
+        return DoubleLanes.copysign(DoubleLanes.positivePart(x) - a * ratio * power, x)
+    }
+
+    @inline(__always) private static func wideGeluSlope(_ x: DoubleLanes) -> DoubleLanes {
+        let a = DoubleLanes.min(DoubleLanes(repeating: 15), DoubleLanes.abs(x))
+        let (ratio, power) = wideTail(a)
+        let d = power * DoubleLanes.fma(a, DoubleLanes(repeating: -0.3989422804014327), ratio)
+        let zero = DoubleLanes(repeating: 0)
+        let slope = DoubleLanes.select(DoubleLanes.less(x, zero), d, DoubleLanes(repeating: 1) - d)
+        return DoubleLanes.fma(x, zero, slope)  // NaN at the infinities, as in PyTorch
+    }
+
+    @inline(__always) static func tanhExponent(_ x: Self) -> (n: Self, r: Self) {
+        let (lowN, lowR) = wideExponent(x.low)
+        let (highN, highR) = wideExponent(x.high)
+        return (narrow(lowN, highN), narrow(lowR, highR))
+    }
+
+    @inline(__always) private static func wideExponent(_ x: DoubleLanes) -> (n: DoubleLanes, r: DoubleLanes) {
+        let slope = DoubleLanes.fma(
+            x * x, DoubleLanes(repeating: -0.07135481627260024), DoubleLanes(repeating: -1.5957691216057308))
+        let z = DoubleLanes.max(DoubleLanes(repeating: -120), DoubleLanes.abs(x) * slope)
+        let shifted = DoubleLanes.fma(z, DoubleLanes(repeating: 1.44269504088896340736), DoubleLanes.shift)
+        let n = shifted - DoubleLanes.shift
+        return (n, DoubleLanes.fma(n, DoubleLanes(repeating: -0.6931471805599453), z))
+    }
+}
+
+// float64: exponents in two parts, rounding errors of products made good.
+extension DoubleLanes {
+    /// Φ(-a) · a = scale(w + w · p + low, n), Φ(-a) from (a + 4) · e^(a²/2) · Φ(-a), a polynomial of (a - 4) / (a + 4).
+    @inline(__always) private static func tail(
+        _ a: Self
+    ) -> (ratio: Self, low: Self, n: Self, expm1: Self) {
+        let one = Self(repeating: 1), four = Self(repeating: 4)
+        let sum = a + four
+        let part = sum - a
+        let carried = (a - (sum - part)) + (four - part)
+        let inverse = one / sum
+        let back = inverse * sum
+        let missing = (one - back) - fma(carried, inverse, spinetail_product_error_f64(inverse, sum, back))
+        // t = 1 - 8 / (a + 4), and what it lacks times the polynomial's slope
+        let eight = inverse * Self(repeating: 8)
+        let t = one - eight
+        var slope = fma(t, Self(repeating: 0.2416), Self(repeating: -0.5596))
+        slope = fma(fma(slope, t, Self(repeating: 0.7743)), t, Self(repeating: -0.6079))
+        let rest = normalTail(t), first = Self(repeating: 0.7552851304157515)
+        let top = fma(rest, t, first)
+        let lost = fma(slope, (one - t) - eight - eight * missing, fma(rest, t, first - top))
+        let ratio = top * inverse
+        let low = fma(lost, inverse, spinetail_product_error_f64(top, inverse, ratio))
+
+        let square = a * a
+        let half = square * Self(repeating: -0.5)
+        let n = fma(half, Self(repeating: 1.44269504088896340736), shift) - shift
+        let high = fma(n, negate(ln2High), half)
+        let small = fma(spinetail_product_error_f64(a, a, square), Self(repeating: -0.5), n * negate(ln2Low))
+        let r = high + small
+        return (ratio, low, n, r + fma(r * r, exponentialTail(r), (high - r) + small + missing))
+    }
+
+    @inline(__always) static func gelu(_ x: Self) -> Self {
+        let a = min(Self(repeating: 39), abs(x))
+        let (ratio, low, n, p) = tail(a)
+        let w = a * ratio
+        let rest = fma(a, low, spinetail_product_error_f64(a, ratio, w))
+        return copysign(positivePart(x) - scale(w + fma(w, p, rest), n), x)
+    }
+
+    @inline(__always) static func geluSlope(_ x: Self) -> Self {
+        let a = min(Self(repeating: 39), abs(x))
+        let (ratio, _, n, p) = tail(a)
+        let w = fma(a, Self(repeating: -0.3989422804014327), ratio)
+        let d = scale(fma(w, p, w), n)
+        let zero = Self(repeating: 0)
+        return fma(x, zero, select(less(x, zero), d, Self(repeating: 1) - d))  // NaN at the infinities
+    }
+
+    @inline(__always) static func tanhExponent(_ x: Self) -> (n: Self, r: Self) {
+        // z = a · (c₁ + c₃ a²), each step with what it lost
+        let a = min(Self(repeating: 23), abs(x))
+        let c1 = Self(repeating: -1.5957691216057308), c3 = Self(repeating: -0.07135481627260025)
+        let square = a * a
+        let cube = c3 * square
+        let sum = c1 + cube
+        let part = sum - c1
+        var lost = (c1 - (sum - part)) + (cube - part)
+        lost = lost + spinetail_product_error_f64(c3, square, cube)
+        lost = lost + fma(c3, spinetail_product_error_f64(a, a, square), Self(repeating: c1Low))
+        lost = fma(square, Self(repeating: c3Low), lost)
+        let z = a * sum
+        lost = fma(a, lost, spinetail_product_error_f64(a, sum, z))
+        let n = fma(z, Self(repeating: 1.44269504088896340736), shift) - shift
+        let high = fma(n, negate(ln2High), z)
+        return (n, high + fma(n, negate(ln2Low), lost))
+    }
+    // What is left of -√(8/π) and of 0.044715 times it.
+    @inline(__always) private static var c1Low: Double { 9.96930880911092e-17 }
+    @inline(__always) private static var c3Low: Double { 6.175149918155315e-19 }
+}
