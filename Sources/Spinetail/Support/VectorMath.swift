@@ -18,6 +18,8 @@ protocol VectorMath {
     /// n and r with -2 √(2/π) (|x| + 0.044715 |x|³) = n · ln 2 + r.
     static func tanhExponent(_ x: Self) -> (n: Self, r: Self)
     static func tanh(_ x: Self) -> Self
+    /// (tanh(x) / x - 1) / t of t = x² for |x| ≤ 0.55.
+    static func tanhNear(_ t: Self) -> Self
     /// x · Φ(x), Φ the normal distribution function, and its derivative.
     static func gelu(_ x: Self) -> Self
     static func geluSlope(_ x: Self) -> Self
@@ -90,15 +92,14 @@ extension Lanes {
 
     /// tanh of each CPU level without tables.
     @inline(__always) static func tanhByExponential(_ x: Self) -> Self {
-        // with e = exp(-2|x|): (1 - e) / (1 + e), whose numerator keeps its digits near 0, and 1 - 2e / (1 + e) beyond,
-        // where the quotient's errors weigh little
+        // a polynomial near 0, and 1 - 2e / (1 + e) with e = exp(-2|x|) beyond, where the quotient's errors weigh little
         let a = abs(x)
+        let t = a * a
         let (shifted, _, p) = reduceExactly(max(belowOne, a * Self(repeating: -2)))
         let power = exp2(shifted: shifted)
         let e = fma(power, p, power)
-        let near = less(a, Self(repeating: 0.55))
-        let q = select(near, fma(negate(power), p, one - power), e + e) / (one + e)
-        return copysign(select(near, q, one - q), x)
+        let far = one - (e + e) / (one + e)
+        return copysign(select(less(a, Self(repeating: 0.55)), fma(a * t, tanhNear(t), a), far), x)
     }
 
     @inline(__always) static func sigmoid(_ x: Self) -> Self {

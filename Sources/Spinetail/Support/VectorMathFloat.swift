@@ -94,4 +94,13 @@ extension FloatLanes: VectorMath {
         p = DoubleLanes.fma(p, t, DoubleLanes(repeating: 0.7552851305745899))
         return p
     }
+
+    @inline(__always) static func tanhNear(_ t: Self) -> Self {
+        var p = Self(repeating: -0.006242855452001095)
+        p = fma(p, t, Self(repeating: 0.021050715819001198))
+        p = fma(p, t, Self(repeating: -0.0538475476205349))
+        p = fma(p, t, Self(repeating: 0.13332544267177582))
+        p = fma(p, t, Self(repeating: -0.33333316445350647))
+        return p
+    }
 }
