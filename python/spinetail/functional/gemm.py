@@ -47,9 +47,17 @@ def linear(input, weight, bias=None):
     return _recorded(y, input, weight, bias, (input._requires_grad, weight._requires_grad, needs_bias), False)
 
 
+def linear_activation(input: Tensor, weight: Tensor, bias: Tensor | None, activation: int) -> Tensor | None:
+    """f(linear(input, weight, bias)) as one operation, f by its code; None where a gradient has to be recorded."""
+    needs = input._requires_grad or weight._requires_grad or (bias is not None and bias._requires_grad)
+    if (needs and enabled()) or input._array.dtype.itemsize < 4:
+        return None
+    return wrap(ops.linear(input._array, weight._array, None if bias is None else bias._array, activation))
+
+
 def linear_relu(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """relu(linear(input, weight, bias)) as one operation, for layers that follow each other."""
-    y = ops.linear(input._array, weight._array, None if bias is None else bias._array, True)
+    y = ops.linear(input._array, weight._array, None if bias is None else bias._array, 1)
     needs = (input._requires_grad, weight._requires_grad, bias is not None and bias._requires_grad)
     return _recorded(y, input, weight, bias, needs, True)
 

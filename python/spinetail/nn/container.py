@@ -8,9 +8,9 @@ from operator import index as as_index
 from typing import Any
 
 from ..autograd import Tensor
-from ..functional.gemm import linear_relu
+from ..functional.gemm import linear_activation, linear_relu
 from . import display
-from .activation import ReLU
+from .activation import GELU, ReLU, Sigmoid, SiLU, Tanh
 from .linear import Linear
 from .module import Module
 from .parameter import Parameter
@@ -28,6 +28,19 @@ def _place(owner: object, index: int, length: int) -> int:
 def _plain(module: Module) -> bool:
     """Whether calling the module does what its class does: no hooks, and no forward of its own."""
     return not module._hooked and "forward" not in module.__dict__
+
+
+_CODES: dict[type, int] = {GELU: 5, SiLU: 7, Sigmoid: 9, Tanh: 11}
+
+
+def _activation(module: Module) -> int:
+    """The code of an activation that a product can end with, or 0."""
+    code = _CODES.get(type(module), 0)
+    if code == 0 or not _plain(module):
+        return 0
+    if code == 5 and module.approximate != "none":
+        return 6 if module.approximate == "tanh" else 0
+    return code
 
 
 class _Listed(Module):
@@ -115,13 +128,18 @@ class Sequential(_Listed):
                 self.add_module(str(i), module)  # type: ignore[arg-type]
 
     def forward(self, input: Any) -> Any:
-        waiting = None  # a Linear that may take the ReLU behind it into its own product
+        waiting = None  # a Linear that may take the activation behind it into its own product
         for module in self._modules.values():
             if waiting is not None:
                 if type(module) is ReLU and _plain(module):
                     input = linear_relu(input, waiting.weight, waiting.bias)
                     waiting = None
                     continue
+                if code := _activation(module):
+                    output = linear_activation(input, waiting.weight, waiting.bias, code)
+                    if output is not None:
+                        input, waiting = output, None
+                        continue
                 input = waiting(input)
                 waiting = None
             if type(module) is Linear and _plain(module) and isinstance(input, Tensor):

@@ -98,25 +98,27 @@ def _other_dtypes(name, function, numpys, a, b, *rest):
     raise TypeError(f"[{name}] unsupported dtype {a.dtype}")
 
 
-def linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, relu: bool = False) -> np.ndarray:
-    """input[..., i] · weight[o, i]ᵀ + bias[o], and max(0, ·) of it when `relu`."""
+def linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, activation: int = 0) -> np.ndarray:
+    """f(input[..., i] · weight[o, i]ᵀ + bias[o]), f by its code: see `activation.h`; 0 is nothing, 1 is relu."""
     try:
         if input.ndim == 2:
-            return kernels.linear_forward(((1, 0), (2, 0)), input, weight, bias, relu)
+            return kernels.linear_forward(((1, 0), (2, 0)), input, weight, bias, activation)
     except (AttributeError, IndexError, TypeError, ValueError):
         pass  # the careful way finds out what is wrong, or makes it right
     rows = input if input.ndim == 2 else _rows("linear", input)
     dtype = input.dtype
     if dtype.char not in _FLOATS:
         _explain_linear(input, weight, bias)
-        return linear(*(a if a is None else a.astype(np.float32) for a in (input, weight, bias)), relu).astype(dtype)
+        return linear(*(a if a is None else a.astype(np.float32) for a in (input, weight, bias)), activation).astype(
+            dtype
+        )
     try:
         out = empty((rows.shape[0], weight.shape[0]), np.dtype(dtype.type))
-        kernels.linear_forward(out, rows, weight, bias, relu)
+        kernels.linear_forward(out, rows, weight, bias, activation)
     except (TypeError, ValueError, IndexError, AttributeError):
         _explain_linear(input, weight, bias)
         if not dtype.isnative:
-            return linear(input.astype(dtype.newbyteorder("=")), weight, bias, relu)
+            return linear(input.astype(dtype.newbyteorder("=")), weight, bias, activation)
         raise
     return out if rows is input else out.reshape(*input.shape[:-1], weight.shape[0])
 

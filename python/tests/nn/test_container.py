@@ -185,3 +185,90 @@ def test_a_layer_with_a_forward_of_its_own_keeps_it():
     net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     net[0].forward = lambda x: x - 3
     assert st.equal(net(st.tensor([[2.0, 5.0]])), st.tensor([[0.0, 2.0]]))
+
+
+@pytest.mark.parametrize(
+    "activation", [nn.ReLU(), nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Sigmoid(), nn.Tanh()], ids=repr
+)
+@pytest.mark.parametrize("rows", [1, 7, 40])
+def test_linear_takes_the_activation_behind_it(activation, rows):
+    """One product in inference, two operations where gradients are recorded: the same numbers."""
+    linear = nn.Linear(30, 50)
+    net = nn.Sequential(linear, activation)
+    x = st.randn(rows, 30)
+    recorded = net(x)
+    with st.no_grad():
+        fused = net(x)
+    assert recorded.requires_grad and not fused.requires_grad
+    assert st.allclose(fused, activation(linear(x)), rtol=1e-6, atol=1e-6)
+    assert st.allclose(fused, recorded, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [nn.ReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh])
+@pytest.mark.parametrize("register", ["register_forward_hook", "register_forward_pre_hook"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_hooks_on_the_layer_and_on_its_activation_are_called(kind, register, place):
+    calls = []
+    net = nn.Sequential(nn.Linear(3, 4), kind())
+    expected = net(st.ones(2, 3)).detach()
+    getattr(net[place], register)(lambda *_: calls.append(1))
+    with st.no_grad():
+        assert st.allclose(net(st.ones(2, 3)), expected)
+    assert calls == [1]
+    assert st.allclose(net(st.ones(2, 3)), expected)
+    assert calls == [1, 1]
+
+
+@pytest.mark.parametrize("kind", [nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh])
+def test_an_activation_with_a_forward_of_its_own_keeps_it(kind):
+    class Shifted(kind):
+        def forward(self, input):
+            return input - 3
+
+    linear = nn.Linear(2, 2)
+    patched = kind()
+    patched.forward = lambda x: x - 3
+    with st.no_grad():
+        expected = linear(st.ones(2, 2)) - 3
+        assert st.equal(nn.Sequential(linear, Shifted())(st.ones(2, 2)), expected)
+        assert st.equal(nn.Sequential(linear, patched)(st.ones(2, 2)), expected)
+
+
+@pytest.mark.parametrize("kind", [nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh])
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_pass_through_a_layer_and_its_activation(kind, training):
+    """Where a gradient is recorded the two stay two operations, in training as in evaluation mode."""
+    linear, activation = nn.Linear(3, 4), kind()
+    net = nn.Sequential(linear, activation).train(training)
+    x = st.randn(5, 3, requires_grad=True)
+    activation(linear(x)).sum().backward()
+    expected = [t.grad.clone() for t in (x, linear.weight, linear.bias)]
+    x.grad = linear.weight.grad = linear.bias.grad = None
+    net(x).sum().backward()
+    for tensor, gradient in zip((x, linear.weight, linear.bias), expected, strict=True):
+        assert st.equal(tensor.grad, gradient)
+
+
+def test_a_frozen_layer_still_passes_gradients_to_its_input():
+    net = nn.Sequential(nn.Linear(3, 4).requires_grad_(False), nn.GELU())
+    x = st.randn(5, 3, requires_grad=True)
+    net(x).sum().backward()
+    assert x.grad.abs().sum() > 0
+    assert not net(st.randn(5, 3)).requires_grad
+
+
+def test_an_unknown_approximation_is_refused_behind_a_layer_too():
+    with st.no_grad(), pytest.raises(ValueError, match="approximate"):
+        nn.Sequential(nn.Linear(3, 4), nn.GELU("sinh"))(st.ones(2, 3))
+
+
+@pytest.mark.parametrize("dtype", [st.float16, st.bfloat16, st.float64])
+@pytest.mark.parametrize("shape", [(3,), (0, 3), (2, 5, 3), (1, 3)])
+def test_fused_layers_take_any_shape_and_dtype(dtype, shape):
+    net = nn.Sequential(nn.Linear(3, 4), nn.GELU()).to(dtype)
+    x = st.randn(*shape).to(dtype)
+    with st.no_grad():
+        y = net(x)
+        expected = net[1](net[0](x))
+    assert y.dtype == dtype and y.shape == (*shape[:-1], 4)
+    assert st.allclose(y, expected, rtol=1e-6, atol=1e-6)
