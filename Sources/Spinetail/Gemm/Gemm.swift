@@ -4,7 +4,10 @@ import CSpinetail
 public func spinetail_matmul(
     _ output: Descriptor, _ a: Descriptor, _ b: Descriptor, _ bias: Descriptor?, _ activation: Int64
 ) -> spinetail_status {
-    let status = checkProduct(output, a, b, bias)
+    var status = checkShapes(output, a, b, bias)
+    if status != Status.ok { return status }
+    if a.isHalf { return multiplyHalves(output, a, b, bias, activation, transposed: false) }
+    status = checkTypes(output, a, b, bias)
     if status != Status.ok { return status }
     if !Finish<Float>.knows(activation) { return Status.parameter(5) }
     if output.holds(Float.self) {
@@ -18,7 +21,8 @@ public func spinetail_gemm(
     _ output: Descriptor, _ a: Descriptor, _ b: Descriptor, _ addend: Descriptor?, _ bias: Descriptor?,
     _ residual: Descriptor?, _ alpha: Double, _ beta: Double, _ activation: Int64
 ) -> spinetail_status {
-    let status = checkProduct(output, a, b, bias)
+    var status = checkShapes(output, a, b, bias)
+    if status == Status.ok { status = checkTypes(output, a, b, bias) }
     if status != Status.ok { return status == Status.dtype(4) || status == Status.shape(4) ? status &+ 256 : status }
     if let addend {
         if addend.dtype != output.dtype { return Status.dtype(4) }
@@ -39,8 +43,8 @@ public func spinetail_gemm(
     return matmul(Double.self, output, a, b, finish)
 }
 
-/// Shapes and dtypes of a product; bias is argument 4.
-private func checkProduct(_ output: Descriptor, _ a: Descriptor, _ b: Descriptor, _ bias: Descriptor?) -> Int32 {
+/// Ranks and shapes of a product; bias is argument 4.
+private func checkShapes(_ output: Descriptor, _ a: Descriptor, _ b: Descriptor, _ bias: Descriptor?) -> Int32 {
     let rank = output.rank
     if rank < 2 { return Status.rank(1) }
     if a.rank != rank { return Status.rank(2) }
@@ -56,10 +60,13 @@ private func checkProduct(_ output: Descriptor, _ a: Descriptor, _ b: Descriptor
         if b.extent(axis) != output.extent(axis) && b.extent(axis) != 1 { return Status.shape(3) }
         axis &+= 1
     }
-    if let bias {
-        if bias.dtype != output.dtype { return Status.dtype(4) }
-        if !bias.hasShape(columns) && !bias.hasShape(rows, 1) { return Status.shape(4) }
-    }
+    if let bias, !bias.hasShape(columns) && !bias.hasShape(rows, 1) { return Status.shape(4) }
+    return Status.ok
+}
+
+/// Dtypes and layout of a float32 or float64 product.
+private func checkTypes(_ output: Descriptor, _ a: Descriptor, _ b: Descriptor, _ bias: Descriptor?) -> Int32 {
+    if let bias, bias.dtype != output.dtype { return Status.dtype(4) }
     if a.dtype != output.dtype { return Status.dtype(2) }
     if b.dtype != output.dtype { return Status.dtype(3) }
     if !output.hasUnitColumns { return Status.layout(1) }

@@ -4,12 +4,11 @@ import CSpinetail
 public func spinetail_linear_forward(
     _ output: Descriptor, _ input: Descriptor, _ weight: Descriptor, _ bias: Descriptor?, _ activation: Int64
 ) -> spinetail_status {
-    let status = checkLinear(output, input, weight, first: 1)
+    let status = checkLinear(output, input, weight, first: 1, halves: true)
     if status != Status.ok { return status }
-    if let bias {
-        if bias.dtype != output.dtype { return Status.dtype(4) }
-        if !bias.hasShape(output.extent(1)) { return Status.shape(4) }
-    }
+    if let bias, !bias.hasShape(output.extent(1)) { return Status.shape(4) }
+    if input.isHalf { return multiplyHalves(output, input, weight, bias, activation, transposed: true) }
+    if let bias, bias.dtype != output.dtype { return Status.dtype(4) }
     if !output.hasUnitColumns { return Status.layout(1) }
     if !Finish<Float>.knows(activation) { return Status.parameter(5) }
     if output.holds(Float.self) {
@@ -49,21 +48,25 @@ extension UnsafePointer where Pointee == spinetail_array {
     var hasUnitColumns: Bool { pointee.data == nil || extent(-1) <= 1 || byteStride(-1) == itemSize }
 
     /// The array as a matrix of its last two axes; `elsewhere` stands in for the address of an empty array.
-    @inline(__always) func matrix<E: Real>(_ type: E.Type, elsewhere: UnsafeMutablePointer<E>) -> Matrix<E> {
+    @inline(__always) func matrix<E>(_ type: E.Type, elsewhere: UnsafeMutablePointer<E>) -> Matrix<E> {
         Matrix(
             base: UnsafePointer<E>(pointer(E.self) ?? elsewhere), rowStride: stride(-2, of: E.self),
             columnStride: stride(-1, of: E.self))
     }
 }
 
-/// output[n, o], input[n, i], weight[o, i] of one dtype, numbered from `first`.
-private func checkLinear(_ output: Descriptor, _ input: Descriptor, _ weight: Descriptor, first: Int32) -> Int32 {
+/// output[n, o], input[n, i], weight[o, i] of one dtype, numbered from `first`; dtypes of 16 bits are left to others.
+private func checkLinear(
+    _ output: Descriptor, _ input: Descriptor, _ weight: Descriptor, first: Int32, halves: Bool = false
+) -> Int32 {
     if output.rank != 2 { return Status.rank(first) }
     if input.rank != 2 { return Status.rank(first &+ 1) }
     if weight.rank != 2 { return Status.rank(first &+ 2) }
-    if !output.holds(Float.self) && !output.holds(Double.self) { return Status.dtype(first) }
-    if input.dtype != output.dtype { return Status.dtype(first &+ 1) }
-    if weight.dtype != output.dtype { return Status.dtype(first &+ 2) }
+    if !halves || !input.isHalf {
+        if !output.holds(Float.self) && !output.holds(Double.self) { return Status.dtype(first) }
+        if input.dtype != output.dtype { return Status.dtype(first &+ 1) }
+        if weight.dtype != output.dtype { return Status.dtype(first &+ 2) }
+    }
     if input.extent(0) != output.extent(0) { return Status.shape(first &+ 1) }
     if weight.extent(0) != output.extent(1) || weight.extent(1) != input.extent(1) { return Status.shape(first &+ 2) }
     return Status.ok

@@ -1,7 +1,7 @@
 import CSpinetail
 
 /// A matrix in memory: element (row, column) at base[row · rowStride + column · columnStride].
-struct Matrix<E: Real> {
+struct Matrix<E> {
     var base: UnsafePointer<E>
     var rowStride: Int
     var columnStride: Int

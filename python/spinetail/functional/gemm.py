@@ -18,8 +18,9 @@ def linear(input, weight, bias=None):
 
     Shapes: input (*, i) with any number of leading axes, or (i,); weight (o, i); bias (o,); result (*, o).
     i is the number of input features, o of output features.
-    dtypes: float32 or float64, all the same; sums are made in that dtype. float16 and bfloat16 are computed in float32.
-    Error: at most i·eps·Σ|x·w| for each element.
+    dtypes: all the same; float32 and float64 are summed in that dtype, float16 and bfloat16 in float32 and rounded once
+    (their bias may be float32, too).
+    Error: at most i·eps·Σ|x·w| for each element, eps being that of the sums, and the one rounding.
 
     Raises: TypeError for mixed or other dtypes, ValueError for shapes that do not fit.
 
@@ -68,17 +69,18 @@ def _recorded(y, input, weight, bias, needs, relu: bool) -> Tensor:
         return wrap(y)
     x = input._array
     w = weight._array
+    bias_type = None if bias is None or bias._array.dtype is y.dtype else bias._array.dtype
 
     def backward(grad):
         if type(grad) is ndarray:
-            return ops.linear_backward(relu_backward(grad, y) if relu else grad, x, w, needs)
+            return ops.linear_backward(relu_backward(grad, y) if relu else grad, x, w, needs, bias_type)
         if relu:
             grad = grad * wrap((y > 0).astype(y.dtype))
         rows = grad.reshape(-1, grad.shape[-1])
         return (
             matmul(grad, weight) if needs[0] else None,
             matmul(rows.t(), input.reshape(-1, x.shape[-1])) if needs[1] else None,
-            rows.sum(0) if needs[2] else None,
+            rows.sum(0).to(bias.dtype) if needs[2] else None,
         )
 
     return record(y, (input, weight, bias), backward, (input, weight), "linear", relu, True)
@@ -114,8 +116,8 @@ def matmul(input, other, *, out=None):
     Equation: c[..., m, n] = Σ_k a[..., m, k] · b[..., k, n]. Leading axes broadcast; a vector on the left is a row, on
     the right a column, and its axis is dropped from the result; two vectors give their inner product.
     Shapes: input (*, m, k) or (k,); other (*, k, n) or (k,); result (*, m, n) less the dropped axes.
-    dtypes: both the same; float32 and float64 are summed in that dtype, float16 and bfloat16 in float32.
-    Error: at most k·eps·Σ|a·b| for each element.
+    dtypes: both the same; float32 and float64 are summed in that dtype, float16 and bfloat16 in float32, rounded once.
+    Error: at most k·eps·Σ|a·b| for each element, eps being that of the sums, and the one rounding.
 
     `out` takes the result: of its very shape and dtype, and it may overlap the operands.
 

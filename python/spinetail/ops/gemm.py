@@ -5,21 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from .._native import kernels
-from .arrays import empty
+from .arrays import empty, is_half
 
 _multiply = kernels.matmul
 _FLOATS = ("f", "d")
 
 
-def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a · b with NumPy's rules for vectors and leading axes."""
+def matmul(a: np.ndarray, b: np.ndarray, out_dtype: np.dtype | None = None) -> np.ndarray:
+    """a · b with NumPy's rules for vectors and leading axes. float16 and bfloat16 are summed in float32 and rounded
+    once; float32 as `out_dtype` gives those sums themselves.
+    """
     if a.ndim == 2 and b.ndim == 2:
         try:  # the usual case: the kernel itself refuses what is not
-            out = empty((a.shape[0], b.shape[1]), a.dtype)
+            out = empty((a.shape[0], b.shape[1]), out_dtype or a.dtype)
             _multiply(out, a, b, None, 0)
             return out
         except (TypeError, ValueError):
-            return _product(a, b, (a.shape[0], b.shape[1]))
+            return _product(a, b, (a.shape[0], b.shape[1]), out_dtype)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"[matmul] operands need at least 1 dimension, got {a.ndim} and {b.ndim}")
     left, right = a, b
@@ -37,18 +39,17 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     same = rank > 3 and left.shape[:-2] == right.shape[:-2] and left.size and right.size
     if same and left.flags.c_contiguous and right.flags.c_contiguous:
         left, right = left.reshape(-1, *left.shape[-2:]), right.reshape(-1, *right.shape[-2:])
-    out = _product(
-        left, right, (*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1])
-    )
+    leading = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    out = _product(left, right, (*leading, left.shape[-2], right.shape[-1]), out_dtype)
     shape = (*batch, *(() if a.ndim == 1 else (a.shape[-2],)), *(() if b.ndim == 1 else (b.shape[-1],)))
     return out.reshape(shape)
 
 
-def _product(a: np.ndarray, b: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _product(a: np.ndarray, b: np.ndarray, shape: tuple[int, ...], out_dtype: np.dtype | None = None) -> np.ndarray:
     dtype = a.dtype
-    if dtype.char not in _FLOATS or dtype != b.dtype:
-        return _other_dtypes("matmul", matmul, np.matmul, a, b)
-    out = empty(shape, np.dtype(dtype.type))
+    if (dtype.char not in _FLOATS or dtype != b.dtype) and not _halves(a, b):
+        return _other_dtypes(a, b)
+    out = empty(shape, out_dtype or np.dtype(dtype.type))
     try:
         kernels.matmul(out, a, b, None, 0)
     except (TypeError, ValueError):
@@ -83,23 +84,31 @@ def add_product(
     return out
 
 
-def _other_dtypes(name, function, numpys, a, b, *rest):
-    """float16 and bfloat16 are computed in float32; integers are NumPy's own; anything mixed is refused."""
+def _halves(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether both are float16 or both bfloat16, in any byte order; the kernels learn of bfloat16 here."""
+    if not is_half(a.dtype) or a.dtype != b.dtype:
+        return False
+    if a.dtype.kind != "f":
+        kernels.register_bfloat16(a.dtype)
+    return True
+
+
+def _other_dtypes(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Integers are NumPy's own; anything mixed is refused."""
     for array in (a, b):
         if isinstance(array, np.ma.MaskedArray) or array.dtype.kind in "OcSUmM":
-            raise TypeError(f"[{name}] expected numeric arrays, got {type(array).__name__} of dtype {array.dtype}")
+            raise TypeError(f"[matmul] expected numeric arrays, got {type(array).__name__} of dtype {array.dtype}")
     if a.dtype != b.dtype:
-        raise TypeError(f"[{name}] expected operands of one dtype, got {a.dtype} and {b.dtype}")
+        raise TypeError(f"[matmul] expected operands of one dtype, got {a.dtype} and {b.dtype}")
     if a.dtype.kind in "biu":
-        return numpys(a, b)
-    if a.dtype == np.float16 or a.dtype.name == "bfloat16":
-        wide = [None if r is None or not isinstance(r, np.ndarray) else r.astype(np.float32) for r in rest]
-        return function(a.astype(np.float32), b.astype(np.float32), *wide).astype(a.dtype)
-    raise TypeError(f"[{name}] unsupported dtype {a.dtype}")
+        return np.matmul(a, b)
+    raise TypeError(f"[matmul] unsupported dtype {a.dtype}")
 
 
 def linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, activation: int = 0) -> np.ndarray:
-    """f(input[..., i] · weight[o, i]ᵀ + bias[o]), f by its code: see `activation.h`; 0 is nothing, 1 is relu."""
+    """f(input[..., i] · weight[o, i]ᵀ + bias[o]), f by its code: see `activation.h`; 0 is nothing, 1 is relu.
+    float16 and bfloat16 are summed in float32 and rounded once; their bias may be float32.
+    """
     try:
         if input.ndim == 2:
             return kernels.linear_forward(((1, 0), (2, 0)), input, weight, bias, activation)
@@ -109,9 +118,7 @@ def linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None
     dtype = input.dtype
     if dtype.char not in _FLOATS:
         _explain_linear(input, weight, bias)
-        return linear(*(a if a is None else a.astype(np.float32) for a in (input, weight, bias)), activation).astype(
-            dtype
-        )
+        _halves(input, weight)
     try:
         out = empty((rows.shape[0], weight.shape[0]), np.dtype(dtype.type))
         kernels.linear_forward(out, rows, weight, bias, activation)
@@ -124,9 +131,15 @@ def linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None
 
 
 def linear_backward(
-    grad_output: np.ndarray, input: np.ndarray, weight: np.ndarray, needs: tuple[bool, bool, bool] = (True, True, True)
+    grad_output: np.ndarray,
+    input: np.ndarray,
+    weight: np.ndarray,
+    needs: tuple[bool, bool, bool] = (True, True, True),
+    bias_dtype: np.dtype | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Gradients of `linear` to input, weight and bias; those not needed are None."""
+    """Gradients of `linear` to input, weight and bias; those not needed are None. float32 as `bias_dtype` is for the
+    float32 bias of float16 or bfloat16 products.
+    """
     try:
         if input.ndim == 2 and True in needs:
             first, second, third = 4 if needs[0] else None, 5 if needs[1] else None, ((5, 0),) if needs[2] else None
@@ -134,12 +147,15 @@ def linear_backward(
     except (TypeError, ValueError):
         pass
     dtype = input.dtype
-    if dtype.char not in _FLOATS:
-        wide = linear_backward(*(a.astype(np.float32) for a in (grad_output, input, weight)), needs)
-        return tuple(g if g is None else g.astype(dtype) for g in wide)
     flat = input.ndim == 2
     rows = input if flat else _rows("linear_backward", input)
     grads = grad_output if flat else _rows("linear_backward", grad_output)
+    if dtype.char not in _FLOATS:
+        return (
+            matmul(grads, weight).reshape(input.shape) if needs[0] else None,
+            matmul(grads.T, rows) if needs[1] else None,
+            matmul(np.ones(len(grads), dtype), grads, bias_dtype) if needs[2] else None,
+        )
     dinput = np.empty(rows.shape, dtype.type) if needs[0] else None
     dweight = np.empty(weight.shape, dtype.type) if needs[1] else None
     dbias = np.empty(weight.shape[0], dtype.type) if needs[2] else None
@@ -166,7 +182,7 @@ def _explain_linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | No
             raise TypeError(f"[linear] {name} must be a numpy.ndarray, got {type(array).__name__}")
         if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
             raise TypeError(f"[linear] {name} must be floating point, got dtype {array.dtype}")
-        if array.dtype != input.dtype:
+        if array.dtype != input.dtype and not (name == "bias" and is_half(input.dtype) and array.dtype == np.float32):
             raise TypeError(f"[linear] expected one dtype, got input {input.dtype} and {name} {array.dtype}")
     if weight.ndim != 2:
         raise ValueError(f"[linear] weight must have shape (out_features, in_features), got {weight.shape}")

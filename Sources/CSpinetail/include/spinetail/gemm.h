@@ -12,7 +12,8 @@
 /// output[..., m, n] = f(a[..., m, k] · b[..., k, n] + bias), leading axes equal or broadcast (extent 1). `bias` has shape
 /// (n), one value for each column, or (m, 1), one for each row. `activation` is the code of f, one of those of
 /// activation.h that take no parameters: identity, relu, gelu, gelu_tanh, silu, sigmoid, tanh.
-/// Accumulates in the arrays' own dtype. Scratch: at most 32 MiB of packed a, and one packed panel of b per thread.
+/// Accumulates in the arrays' own dtype. float16 and bfloat16 a and b (both the same) are summed in float32 and rounded
+/// once, to nearest even; output and bias are then of that dtype or float32. Scratch: at most 32 MiB of packed a, and one packed panel of b per thread.
 spinetail_status spinetail_matmul(
     const spinetail_array *output, const spinetail_array *a, const spinetail_array *b,
     const spinetail_array *_Nullable bias, int64_t activation);
@@ -24,7 +25,7 @@ spinetail_status spinetail_gemm(
     const spinetail_array *_Nullable addend, const spinetail_array *_Nullable bias,
     const spinetail_array *_Nullable residual, double alpha, double beta, int64_t activation);
 
-/// output[n, o] = f(input[n, i] · weight[o, i] + bias[o]), f as above.
+/// output[n, o] = f(input[n, i] · weight[o, i] + bias[o]), f and float16 and bfloat16 as above.
 spinetail_status spinetail_linear_forward(
     const spinetail_array *output, const spinetail_array *input, const spinetail_array *weight,
     const spinetail_array *_Nullable bias, int64_t activation);

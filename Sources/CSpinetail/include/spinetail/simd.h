@@ -21,6 +21,7 @@
 #include "spinetail/simd_float32.h"
 #include "spinetail/simd_float64.h"
 #include "spinetail/simd_convert.h"
+#include "spinetail/simd_half.h"
 #include "spinetail/simd_tables.h"
 #include "spinetail/simd_random.h"
 
