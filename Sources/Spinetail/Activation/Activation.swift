@@ -7,8 +7,14 @@ protocol Activation {
     static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L
     /// grad · f', from the function's output where `savesOutput`, else from its input.
     static func gradient<L: Lanes>(_ grad: L, _ saved: L, _ alpha: L, _ beta: L) -> L
-    /// Picoseconds for one float32 element, roughly: decides when threads pay.
+    /// Picoseconds for one float32 element whose memory is in the second cache, roughly: decides when threads pay.
     static var cost: Int { get }
+    static var gradientCost: Int { get }
+}
+
+extension Activation {
+    /// What a few operations on two inputs cost.
+    static var gradientCost: Int { 150 }
 }
 
 /// Elements that one piece of elementwise work covers.
@@ -110,7 +116,8 @@ private struct Forward<E: Real>: Selection {
     @inline(__always) func run<F: Activation>(_ function: F.Type) -> Int32 {
         guard let y, let x else { return Status.ok }
         let task = ForwardTask<E, F>(y: y, x: UnsafePointer(x), count: count, alpha: alpha, beta: beta)
-        return parallel(pieces(count, elementwiseGrain), cost: elementwiseCost(count, of: E.self, F.cost), task)
+        return parallel(
+            pieces(count, elementwiseGrain), cost: elementwiseCost(count, of: E.self, F.cost, arrays: 2), task)
     }
 }
 
@@ -137,13 +144,18 @@ private struct Backward<E: Real>: Selection {
         guard let dx, let dy, let saved else { return Status.ok }
         let task = BackwardTask<E, F>(
             dx: dx, dy: UnsafePointer(dy), saved: UnsafePointer(saved), count: count, alpha: alpha, beta: beta)
-        return parallel(pieces(count, elementwiseGrain), cost: elementwiseCost(count, of: E.self, F.cost), task)
+        return parallel(
+            pieces(count, elementwiseGrain), cost: elementwiseCost(count, of: E.self, F.gradientCost, arrays: 3), task)
     }
 }
 
-/// Nanoseconds for `count` elements; wider elements take longer in proportion.
-@inline(__always) private func elementwiseCost<E: Real>(_ count: Int, of type: E.Type, _ picoseconds: Int) -> Int {
-    (count >> 10) &* picoseconds &* (MemoryLayout<E>.size >> 2)
+/// Nanoseconds for `count` elements; wider elements take longer in proportion, and arrays that the caches of one core do
+/// not hold take some 30 ps for each byte.
+@inline(__always)
+private func elementwiseCost<E: Real>(_ count: Int, of type: E.Type, _ picoseconds: Int, arrays: Int) -> Int {
+    let bytes = arrays &* MemoryLayout<E>.size
+    let time = picoseconds &* (MemoryLayout<E>.size >> 2)
+    return (count >> 10) &* (count &* bytes > 1_048_576 ? Swift.max(time, 30 &* bytes) : time)
 }
 
 private struct ForwardTask<E: Real, F: Activation>: ParallelTask {

@@ -4,7 +4,7 @@
 enum Identity: Activation {
     @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { x }
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L { grad }
-    static var cost: Int { 70 }
+    static var cost: Int { 115 }
 }
 
 /// max(x, 0). Saves output.
@@ -13,7 +13,7 @@ enum Relu: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.lessEqual(y, L.zero), L.zero, grad)
     }
-    static var cost: Int { 70 }
+    static var cost: Int { 115 }
 }
 
 /// x, or alpha · x where x is not above 0.
@@ -24,7 +24,7 @@ enum LeakyRelu: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.less(L.zero, x), grad, alpha * grad)
     }
-    static var cost: Int { 70 }
+    static var cost: Int { 120 }
 }
 
 /// x, or alpha · (exp(beta · x) - 1) where x is not above 0.
@@ -35,7 +35,8 @@ enum Elu: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.lessEqual(x, L.zero), grad * (alpha * beta) * L.exp(beta * x), grad)
     }
-    static var cost: Int { 280 }
+    static var cost: Int { 400 }
+    static var gradientCost: Int { 270 }
 }
 
 /// Self-normalising ELU (Klambauer et al. 2017): ELU with alpha 1.6733 times 1.0507.
@@ -48,7 +49,8 @@ enum Selu: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.lessEqual(x, L.zero), grad * both() * L.exp(x), scale() * grad)
     }
-    static var cost: Int { 280 }
+    static var cost: Int { 400 }
+    static var gradientCost: Int { 270 }
 }
 
 /// x between alpha and beta, these outside. Saves output.
@@ -57,7 +59,7 @@ enum Hardtanh: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.lessEqual(y, alpha), L.zero, L.select(L.lessEqual(beta, y), L.zero, grad))
     }
-    static var cost: Int { 60 }
+    static var cost: Int { 115 }
 }
 
 /// (x + 3) / 6, kept within 0 ... 1.
@@ -68,7 +70,8 @@ enum Hardsigmoid: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.less(L.abs(x), L(repeating: 3)), grad / L(repeating: 6), L.zero)
     }
-    static var cost: Int { 80 }
+    static var cost: Int { 230 }
+    static var gradientCost: Int { 230 }
 }
 
 /// x · hardsigmoid(x)
@@ -81,7 +84,8 @@ enum Hardswish: Activation {
         let slope = grad * (x / three + L(repeating: 0.5))
         return L.select(L.lessEqual(x, L.negate(three)), L.zero, L.select(L.less(x, three), slope, grad))
     }
-    static var cost: Int { 80 }
+    static var cost: Int { 230 }
+    static var gradientCost: Int { 230 }
 }
 
 /// x moved towards 0 by alpha, 0 within.
@@ -92,7 +96,7 @@ enum Softshrink: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.lessEqual(L.abs(x), alpha), L.zero, grad)
     }
-    static var cost: Int { 60 }
+    static var cost: Int { 120 }
 }
 
 /// x, 0 where |x| is not above alpha.
@@ -103,7 +107,7 @@ enum Hardshrink: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.lessEqual(L.abs(x), alpha), L.zero, grad)
     }
-    static var cost: Int { 60 }
+    static var cost: Int { 120 }
 }
 
 /// x, beta where x is not above alpha.
@@ -114,5 +118,5 @@ enum Threshold: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.lessEqual(x, alpha), L.zero, grad)
     }
-    static var cost: Int { 60 }
+    static var cost: Int { 120 }
 }

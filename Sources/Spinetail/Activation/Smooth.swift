@@ -6,7 +6,8 @@ enum Gelu: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         grad * L.geluSlope(x)
     }
-    static var cost: Int { 300 }
+    static var cost: Int { 370 }
+    static var gradientCost: Int { 380 }
 }
 
 /// x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
@@ -15,7 +16,8 @@ enum GeluTanh: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         grad * L.geluTanhSlope(x)
     }
-    static var cost: Int { 500 }
+    static var cost: Int { 620 }
+    static var gradientCost: Int { 740 }
 }
 
 /// x · sigmoid(x)
@@ -24,7 +26,8 @@ enum Silu: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         grad * L.siluSlope(x)
     }
-    static var cost: Int { 300 }
+    static var cost: Int { 310 }
+    static var gradientCost: Int { 400 }
 }
 
 /// x · tanh(softplus(x)) (Misra 2019). With e = eˣ the factor is n / (n + 2), n = e · (e + 2).
@@ -46,7 +49,8 @@ enum Mish: Activation {
         // beyond 30 the slope is 1, at ∞ too
         return L.select(L.less(L(repeating: 30), x), grad, grad * L.fma(x, rise, t))
     }
-    static var cost: Int { 270 }
+    static var cost: Int { 360 }
+    static var gradientCost: Int { 680 }
 }
 
 /// 1 / (1 + exp(-x)). Saves output.
@@ -55,7 +59,7 @@ enum Sigmoid: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
         grad * (L.one - y) * y
     }
-    static var cost: Int { 250 }
+    static var cost: Int { 310 }
 }
 
 /// log(sigmoid(x))
@@ -66,7 +70,8 @@ enum LogSigmoid: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         grad * L.sigmoid(L.negate(x))
     }
-    static var cost: Int { 500 }
+    static var cost: Int { 850 }
+    static var gradientCost: Int { 350 }
 }
 
 /// Hyperbolic tangent. Saves output.
@@ -75,7 +80,7 @@ enum Tanh: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
         grad * (L.one - y * y)
     }
-    static var cost: Int { 340 }
+    static var cost: Int { 270 }
 }
 
 /// log(1 + exp(alpha · x)) / alpha, and x itself where alpha · x > beta.
@@ -86,7 +91,8 @@ enum Softplus: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.less(beta, alpha * x), grad, grad * L.sigmoid(alpha * x))
     }
-    static var cost: Int { 500 }
+    static var cost: Int { 890 }
+    static var gradientCost: Int { 380 }
 }
 
 /// x / (1 + |x|)
@@ -96,7 +102,8 @@ enum Softsign: Activation {
         let d = L.one + L.abs(x)
         return grad / (d * d)
     }
-    static var cost: Int { 130 }
+    static var cost: Int { 250 }
+    static var gradientCost: Int { 280 }
 }
 
 /// x - tanh(x)
@@ -106,14 +113,15 @@ enum Tanhshrink: Activation {
         let t = L.tanh(x)
         return grad * (t * t)
     }
-    static var cost: Int { 350 }
+    static var cost: Int { 290 }
+    static var gradientCost: Int { 290 }
 }
 
 /// eˣ. Saves output.
 enum Exp: Activation {
     @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.exp(x) }
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L { grad * y }
-    static var cost: Int { 170 }
+    static var cost: Int { 200 }
 }
 
 /// eˣ - 1. Saves output.
@@ -122,14 +130,15 @@ enum Expm1: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
         grad * (y + L.one)
     }
-    static var cost: Int { 240 }
+    static var cost: Int { 340 }
 }
 
 /// Natural logarithm.
 enum Log: Activation {
     @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.log(x) }
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L { grad / x }
-    static var cost: Int { 350 }
+    static var cost: Int { 380 }
+    static var gradientCost: Int { 230 }
 }
 
 /// log(1 + x)
@@ -138,7 +147,8 @@ enum Log1p: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         grad / (x + L.one)
     }
-    static var cost: Int { 420 }
+    static var cost: Int { 460 }
+    static var gradientCost: Int { 230 }
 }
 
 /// The error function.
@@ -147,7 +157,8 @@ enum Erf: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         grad * (L(repeating: 1.12837916709551257390) * L.expNonPositive(L.negate(x * x)))
     }
-    static var cost: Int { 360 }
+    static var cost: Int { 480 }
+    static var gradientCost: Int { 270 }
 }
 
 /// Sine and cosine.
@@ -156,7 +167,8 @@ enum Sine: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         grad * L.cos(x)
     }
-    static var cost: Int { 400 }
+    static var cost: Int { 860 }
+    static var gradientCost: Int { 900 }
 }
 
 enum Cosine: Activation {
@@ -164,7 +176,8 @@ enum Cosine: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.negate(grad * L.sin(x))
     }
-    static var cost: Int { 400 }
+    static var cost: Int { 860 }
+    static var gradientCost: Int { 900 }
 }
 
 /// 1 / √x. Saves output.
@@ -173,5 +186,5 @@ enum InverseRoot: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
         grad * L(repeating: -0.5) * (y * y * y)
     }
-    static var cost: Int { 400 }
+    static var cost: Int { 490 }
 }

@@ -27,9 +27,13 @@ protocol Lanes: VectorMath {
     static func copysign(_ a: Self, _ sign: Self) -> Self
     /// 2 to the whole number a, for results that are normal numbers.
     static func exp2Whole(_ a: Self) -> Self
-    /// The same for a = `shifted` - `shift`, where `shift` is the number that leaves no fraction to a sum with it.
+    /// The same for a = `shifted` - `shift`, where `shift` is a number that leaves no fraction to a sum with it, and
+    /// whose last bits are the exponent's bias.
     static func exp2(shifted: Self) -> Self
     static var shift: Self { get }
+    /// e⁻ˣ, its square and their inverses are normal numbers up to here; the second: of tanh GELU's exponent.
+    static var gateNear: Scalar { get }
+    static var geluTanhNear: Scalar { get }
     /// a times 2 to the whole number `power`, rounded once or twice where the result is not a normal number.
     static func scale(_ a: Self, _ power: Self) -> Self
     /// m and k with a = m · 2ᵏ and m in [2/3, 4/3), for positive normal a.
@@ -104,7 +108,7 @@ extension FloatLanes: Lanes {
     @inline(__always) static func copysign(_ a: Self, _ sign: Self) -> Self { spinetail_copysign_f32(a, sign) }
     @inline(__always) static func exp2Whole(_ a: Self) -> Self { spinetail_exp2_whole_f32(a) }
     @inline(__always) static func exp2(shifted: Self) -> Self { spinetail_exp2_shifted_f32(shifted) }
-    @inline(__always) static var shift: Self { Self(repeating: 12_582_912) }
+    @inline(__always) static var shift: Self { Self(repeating: 12_583_039) }
     @inline(__always) static func scale(_ a: Self, _ power: Self) -> Self { spinetail_scale_f32(a, power) }
     @inline(__always) static func anyBeyond(_ a: Self, _ limit: Float) -> Bool {
         spinetail_any_beyond_f32(a, limit) != 0
@@ -173,7 +177,7 @@ extension DoubleLanes: Lanes {
     @inline(__always) static func copysign(_ a: Self, _ sign: Self) -> Self { spinetail_copysign_f64(a, sign) }
     @inline(__always) static func exp2Whole(_ a: Self) -> Self { spinetail_exp2_whole_f64(a) }
     @inline(__always) static func exp2(shifted: Self) -> Self { spinetail_exp2_shifted_f64(shifted) }
-    @inline(__always) static var shift: Self { Self(repeating: 6_755_399_441_055_744) }
+    @inline(__always) static var shift: Self { Self(repeating: 6_755_399_441_056_767) }
     @inline(__always) static func scale(_ a: Self, _ power: Self) -> Self { spinetail_scale_f64(a, power) }
     @inline(__always) static func anyBeyond(_ a: Self, _ limit: Double) -> Bool {
         spinetail_any_beyond_f64(a, limit) != 0

@@ -14,9 +14,10 @@ struct Pool {
     var job: Int64  // address of the running job, 0 when there is none
     var inside: Int64  // workers that may be looking at the job
     var limit: Int64  // workers with a number below this take part
-    var started: Int64  // threads made so far, the caller not counted; touched by the owner alone
+    var started: Int64  // threads made so far, the caller not counted; changed by the owner alone
     var sleeping: Int64
     var newest: Int64  // when the newest job came that was long enough for helpers that are awake
+    var streak: Int64  // jobs that came soon after another and were too short to wake a helper
     // `generation`, which all watch, has a cache line to itself.
     var gap: (Int64, Int64, Int64, Int64, Int64, Int64, Int64, Int64)
     var generation: Int64  // counts jobs; workers wait for it to change
@@ -27,11 +28,15 @@ struct Pool {
 
 private let spinNanoseconds: Int64 = 50_000
 
-/// Nanoseconds of work from which a second thread pays: with a helper that still spins, and with one that sleeps or is
-/// not there yet. Waking costs the caller a system call of about 10 µs, and the helper starts some 40 µs later (measured
-/// on a virtual machine with two processors).
-private let parallelThreshold = 20_000
+/// Nanoseconds of work from which a second thread pays: with a helper that still spins, with one that sleeps while calls
+/// follow each other, and with one that sleeps or is not there yet. Waking costs the caller a system call of about 10 µs,
+/// and the helper starts some 40 µs later (measured on a virtual machine with two processors).
+private let awakeThreshold = 6_000
+private let followingThreshold = 20_000
 private let wakingThreshold = 100_000
+
+/// So many calls above the lowest threshold, each soon after the one before, are worth waking a helper too.
+private let longStreak: Int64 = 8
 
 // Words that several threads touch: read and written by the atomics only.
 nonisolated(unsafe) private var poolAddress: Int64 = 0
@@ -68,10 +73,16 @@ extension UnsafeMutablePointer where Pointee == Pool {
     /// when jobs come so fast that it will not sleep again.
     func pays(cost: Int) -> Bool {
         if cost > wakingThreshold { return true }
-        if cost <= parallelThreshold { return false }
+        if cost <= awakeThreshold { return false }
         let now = spinetail_now()
         let before = spinetail_atomic_exchange(&pointee.newest, now)
-        return now &- before < spinNanoseconds &+ Int64(truncatingIfNeeded: cost)
+        if now &- before >= spinNanoseconds &+ Int64(truncatingIfNeeded: cost) {
+            spinetail_atomic_store(&pointee.streak, 0)
+            return false
+        }
+        if cost > followingThreshold { return true }
+        let awake = spinetail_atomic_load(&pointee.started) > 0 && spinetail_atomic_load(&pointee.sleeping) == 0
+        return awake || spinetail_atomic_add(&pointee.streak, 1) >= longStreak
     }
 
     /// Runs a job in at most `threads` threads, this one included. The caller holds `owned`.
@@ -113,7 +124,7 @@ extension UnsafeMutablePointer where Pointee == Pool {
                 free(memory)
                 return
             }
-            pointee.started = Int64(truncatingIfNeeded: number)
+            spinetail_atomic_store(&pointee.started, Int64(truncatingIfNeeded: number))
         }
     }
 }

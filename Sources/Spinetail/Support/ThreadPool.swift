@@ -46,17 +46,21 @@ struct Job {
     var context: UnsafeRawPointer
     var count: Int64
     var floatControl: UInt64
-    var next: Int64 = 0
+    var taken: Int64 = 0  // indices from the start, and in the upper half those from the end
     var stopped: Int64 = 0
 }
 
 extension UnsafeMutablePointer where Pointee == Job {
-    /// Takes indices until there are none. Only the calling thread polls for an interrupt.
+    /// Takes indices until there are none: every second thread from the end, so that two threads work on ends of their own
+    /// and find there in their caches what they left at the last call. Only the calling thread polls for an interrupt.
     @inline(never) func runAll(worker: Int, polls: Bool) {
         var lastPoll: Int64 = polls ? spinetail_now() : 0
+        let backwards = worker & 1 != 0
         while spinetail_atomic_load(&pointee.stopped) == 0 {
-            let index = spinetail_atomic_add(&pointee.next, 1)
-            if index >= pointee.count { return }
+            let taken = spinetail_atomic_add(&pointee.taken, backwards ? 1 << 32 : 1)
+            let first = taken & 0xFFFF_FFFF, last = taken >> 32
+            if first &+ last >= pointee.count { return }
+            let index = backwards ? pointee.count &- 1 &- last : first
             pointee.body(pointee.context, Int(truncatingIfNeeded: index), worker)
             if polls, let check = interruptCheck {
                 let now = spinetail_now()

@@ -15,7 +15,7 @@ protocol VectorMath {
     static func cosineTail(_ t: Self) -> Self
     /// k and r with x = k · π / 2 + r and |r| ≤ π / 4.
     static func quarterTurns(_ x: Self) -> (k: Self, r: Self)
-    /// n and r with -2 √(2/π) (|x| + 0.044715 |x|³) = n · ln 2 + r.
+    /// n and r with -2 √(2/π) (x + 0.044715 x³) = n · ln 2 + r.
     static func tanhExponent(_ x: Self) -> (n: Self, r: Self)
     static func tanh(_ x: Self) -> Self
     /// (tanh(x) / x - 1) / t of t = x² for |x| ≤ 0.55.
@@ -27,8 +27,9 @@ protocol VectorMath {
     /// eˣ is 0 below the one and infinite above the other.
     static var exponentialLow: Self { get }
     static var exponentialHigh: Self { get }
-    /// x · eˣ is 0 below this.
+    /// x · eˣ is 0 below the first, tanh GELU below the second.
     static var gateEnd: Self { get }
+    static var geluTanhEnd: Self { get }
     /// expm1 is -1 at and below this.
     static var belowOne: Self { get }
     /// ln 2 in two parts; products of the first with whole numbers are exact.
@@ -100,14 +101,6 @@ extension Lanes {
         let e = fma(power, p, power)
         let far = one - (e + e) / (one + e)
         return copysign(select(less(a, Self(repeating: 0.55)), fma(a * t, tanhNear(t), a), far), x)
-    }
-
-    @inline(__always) static func sigmoid(_ x: Self) -> Self {
-        // 1 - q above 0 and e - e · q below, where q = e / (1 + e): q's errors weigh e at most
-        let (_, n, p) = reduceExactly(max(exponentialLow, negate(abs(x))))
-        let e = scale(one + p, n)
-        let c = select(less(x, zero), e, one)
-        return fma(negate(c), e / (one + e), c)
     }
 
     /// log(1 + f) + k · ln 2 for |f| ≤ 1/3.

@@ -5,6 +5,9 @@ extension DoubleLanes: VectorMath {
     @inline(__always) static var exponentialLow: Self { Self(repeating: -746) }
     @inline(__always) static var exponentialHigh: Self { Self(repeating: 710) }
     @inline(__always) static var gateEnd: Self { Self(repeating: -760) }
+    @inline(__always) static var gateNear: Double { 708 }
+    @inline(__always) static var geluTanhEnd: Self { Self(repeating: -23) }
+    @inline(__always) static var geluTanhNear: Double { 20.5 }
     @inline(__always) static var belowOne: Self { Self(repeating: -40) }
     @inline(__always) static var ln2High: Self { Self(repeating: 6.93147180369123816490e-01) }
     @inline(__always) static var ln2Low: Self { Self(repeating: 1.90821492927058770002e-10) }

@@ -5,6 +5,9 @@ extension FloatLanes: VectorMath {
     @inline(__always) static var exponentialLow: Self { Self(repeating: -104.5) }
     @inline(__always) static var exponentialHigh: Self { Self(repeating: 89) }
     @inline(__always) static var gateEnd: Self { Self(repeating: -112) }
+    @inline(__always) static var gateNear: Float { 87 }
+    @inline(__always) static var geluTanhEnd: Self { Self(repeating: -12.5) }
+    @inline(__always) static var geluTanhNear: Float { 9.8 }
     @inline(__always) static var belowOne: Self { Self(repeating: -20) }
     @inline(__always) static var ln2High: Self { Self(repeating: 0.693359375) }
     @inline(__always) static var ln2Low: Self { Self(repeating: -2.12194440e-4) }

@@ -3,50 +3,92 @@ import CSpinetail
 // The gates: x times a function that goes from 0 to 1. Below 0 their values are as exact as above, down to the denormals,
 // because 1 + erf and 1 + tanh, which cancel there, are not formed.
 extension Lanes {
-    /// x / (1 + e⁻ᶻ), where z has x's sign and -|z| = n · ln 2 + r.
-    @inline(__always) static func gated(_ x: Self, _ n: Self, _ r: Self) -> Self {
-        let p = expm1Reduced(r)
-        let e = scale(one + p, n)
-        // x/2 + x/2 · tanh(z/2), and far below 0 x · e - (x · e) · e / (1 + e): quotients whose errors weigh little
-        let far = less(x, Self(repeating: -0.4))
-        let low = max(gateEnd, x)
-        let base = select(far, scale(fma(low, p, low), n), Self(repeating: 0.5) * x)
-        let y = fma(base, select(far, negate(e), copysign(one - e, x)) / (one + e), base)
-        // -∞ · 0
-        return copysign(select(less(x, negate(largest)), x - x, y), x)
+    /// 1 + e⁻ᶻ for -z = n · ln 2 + r, from 2ⁿ and eʳ - 1, with little more than one rounding: what 1 + 2ⁿ loses is kept.
+    @inline(__always) private static func onePlus(_ power: Self, _ expm1: Self) -> Self {
+        let sum = one + power
+        return sum + fma(power, expm1, one - (sum - power))
     }
 
-    /// 1 / (1 + e⁻ᶻ) and that times 1 / (1 + eᶻ).
-    @inline(__always) static func gateSlope(_ x: Self, _ n: Self, _ r: Self) -> (gate: Self, slope: Self) {
-        let e = scale(one + expm1Reduced(r), n)
-        let q = e / (one + e)
-        let rest = one - q
-        return (select(less(x, zero), q, rest), q * rest)
+    /// 2ⁿ and eʳ - 1 for -x = n · ln 2 + r.
+    @inline(__always) private static func opposite(_ x: Self) -> (power: Self, expm1: Self) {
+        let shifted = fma(x, Self(repeating: -1.44269504088896340736), shift)
+        let n = shifted - shift
+        let r = fma(n, negate(ln2Low), fma(n, negate(ln2High), negate(x)))
+        return (exp2(shifted: shifted), expm1Reduced(r))
+    }
+
+    /// The same for z of `geluTanh`.
+    @inline(__always) private static func oppositeTanh(_ x: Self) -> (power: Self, expm1: Self) {
+        let (n, r) = tanhExponent(x)
+        return (exp2(shifted: n + shift), expm1Reduced(r))
+    }
+
+    /// `near` where |x| is within the limit. The rest is for the vectors that hold a number beyond, or NaN.
+    @inline(__always) private static func within(_ x: Self, _ limit: Scalar, _ near: Self, _ far: Self) -> Self {
+        select(lessEqual(abs(x), Self(repeating: limit)), near, far)
+    }
+
+    /// For x far from 0, where 1 + eˣ is 1 or eˣ: x, or low · eᶻ with z = n · ln 2 + r below 0. -∞ · 0 is NaN.
+    @inline(__always) private static func gatedFar(_ x: Self, _ low: Self, _ n: Self, _ r: Self) -> Self {
+        let y = scale(fma(low, expm1Reduced(r), low), n)
+        return select(less(zero, x), x, select(less(x, negate(largest)), x - x, y))
+    }
+
+    @inline(__always) static func sigmoid(_ x: Self) -> Self {
+        let (power, p) = opposite(x)
+        let near = one / onePlus(power, p)
+        if !anyBeyond(x, gateNear) { return near }
+        return within(x, gateNear, near, exp(min(zero, x)))
     }
 
     @inline(__always) static func silu(_ x: Self) -> Self {
-        let (_, n, r) = reduce(max(gateEnd, negate(abs(x))))
-        return gated(x, n, r)
+        let (power, p) = opposite(x)
+        let near = x / onePlus(power, p)
+        if !anyBeyond(x, gateNear) { return near }
+        let low = max(gateEnd, x)
+        let (_, n, r) = reduce(min(zero, low))
+        return within(x, gateNear, near, gatedFar(x, low, n, r))
     }
 
     /// s + x · s · (1 - s), s = sigmoid(x)
     @inline(__always) static func siluSlope(_ x: Self) -> Self {
-        let (_, n, r) = reduce(max(exponentialLow, negate(abs(x))))
-        let (gate, slope) = gateSlope(x, n, r)
-        return fma(x, slope, gate)
+        let (power, p) = opposite(x)
+        let near = gateSlope(x, power, p)
+        if !anyBeyond(x, gateNear) { return near }
+        let low = max(exponentialLow, min(zero, x))
+        let e = exp(low)
+        return within(x, gateNear, near, fma(x, zero, fma(low, e, e)))  // NaN at the infinities
+    }
+
+    /// s + xz · s · (1 - s), s = 1 / (1 + e), with e's digits in 1 - s.
+    @inline(__always) private static func gateSlope(_ xz: Self, _ power: Self, _ expm1: Self) -> Self {
+        let gate = one / fma(power, expm1, one + power)
+        let rest = fma(power, expm1, power) * gate
+        return gate * fma(xz, rest, one)
     }
 
     @inline(__always) static func geluTanh(_ x: Self) -> Self {
-        let (n, r) = tanhExponent(x)
-        return gated(x, n, r)
+        let (power, p) = oppositeTanh(x)
+        let near = x / onePlus(power, p)
+        if !anyBeyond(x, geluTanhNear) { return near }
+        let low = max(geluTanhEnd, x)
+        let (n, r) = tanhExponent(negate(min(zero, low)))
+        return within(x, geluTanhNear, near, gatedFar(x, low, n, r))
     }
 
     @inline(__always) static func geluTanhSlope(_ x: Self) -> Self {
-        let (n, r) = tanhExponent(x)
-        let (gate, slope) = gateSlope(x, n, r)
-        let near = max(Self(repeating: -40), min(Self(repeating: 40), x))  // beyond, slope is 0
-        let rise = fma(near * near, Self(repeating: 0.21406444881780073), Self(repeating: 1.5957691216057308))
-        return fma(near * rise, slope, fma(x, zero, gate))  // NaN at the infinities
+        let (power, p) = oppositeTanh(x)
+        let near = gateSlope(x * geluTanhRise(x), power, p)
+        if !anyBeyond(x, geluTanhNear) { return near }
+        let low = max(geluTanhEnd, min(zero, x))
+        let (n, r) = tanhExponent(negate(low))
+        let e = scale(one + expm1Reduced(r), n)
+        return within(x, geluTanhNear, near, fma(x, zero, fma(low * geluTanhRise(low), e, e)))
+    }
+
+    /// The derivative of 2 √(2/π) (x + 0.044715 x³).
+    @inline(__always) private static func geluTanhRise(_ x: Self) -> Self {
+        fma(x * x, Self(repeating: 0.21406444881780073), Self(repeating: 1.5957691216057308))
     }
 
     /// max(x, 0); NaN at -∞, where GELU is -∞ · 0.
@@ -110,7 +152,7 @@ extension FloatLanes {
     @inline(__always) private static func wideExponent(_ x: DoubleLanes) -> (n: DoubleLanes, r: DoubleLanes) {
         let slope = DoubleLanes.fma(
             x * x, DoubleLanes(repeating: -0.07135481627260024), DoubleLanes(repeating: -1.5957691216057308))
-        let z = DoubleLanes.max(DoubleLanes(repeating: -120), DoubleLanes.abs(x) * slope)
+        let z = x * slope
         let shifted = DoubleLanes.fma(z, DoubleLanes(repeating: 1.44269504088896340736), DoubleLanes.shift)
         let n = shifted - DoubleLanes.shift
         return (n, DoubleLanes.fma(n, DoubleLanes(repeating: -0.6931471805599453), z))
@@ -168,19 +210,18 @@ extension DoubleLanes {
     }
 
     @inline(__always) static func tanhExponent(_ x: Self) -> (n: Self, r: Self) {
-        // z = a · (c₁ + c₃ a²), each step with what it lost
-        let a = min(Self(repeating: 23), abs(x))
+        // z = x · (c₁ + c₃ x²), each step with what it lost
         let c1 = Self(repeating: -1.5957691216057308), c3 = Self(repeating: -0.07135481627260025)
-        let square = a * a
+        let square = x * x
         let cube = c3 * square
         let sum = c1 + cube
         let part = sum - c1
         var lost = (c1 - (sum - part)) + (cube - part)
         lost = lost + spinetail_product_error_f64(c3, square, cube)
-        lost = lost + fma(c3, spinetail_product_error_f64(a, a, square), Self(repeating: c1Low))
+        lost = lost + fma(c3, spinetail_product_error_f64(x, x, square), Self(repeating: c1Low))
         lost = fma(square, Self(repeating: c3Low), lost)
-        let z = a * sum
-        lost = fma(a, lost, spinetail_product_error_f64(a, sum, z))
+        let z = x * sum
+        lost = fma(x, lost, spinetail_product_error_f64(x, sum, z))
         let n = fma(z, Self(repeating: 1.44269504088896340736), shift) - shift
         let high = fma(n, negate(ln2High), z)
         return (n, high + fma(n, negate(ln2Low), lost))

@@ -71,9 +71,9 @@ SPINETAIL_INLINE spinetail_f32 spinetail_exp2_whole_f32(spinetail_f32 a) {
     return (spinetail_f32)((((spinetail_i32)(a + magic)) + 127 - 0x4B400000) << 23);
 }
 
-/// 2 to the whole number k, for results that are normal numbers, where `shifted` is k + 1.5 · 2^23.
+/// 2 to the whole number k, for results that are normal numbers, where `shifted` is k + 1.5 · 2^23 + 127.
 SPINETAIL_INLINE spinetail_f32 spinetail_exp2_shifted_f32(spinetail_f32 shifted) {
-    return (spinetail_f32)(((spinetail_i32)shifted << 23) + 0x3F800000);
+    return (spinetail_f32)((spinetail_i32)shifted << 23);
 }
 
 /// a · 2^power for whole power, |power| < 252; results that are not normal numbers are rounded once or twice.

@@ -84,9 +84,9 @@ SPINETAIL_INLINE spinetail_f64 spinetail_exp2_whole_f64(spinetail_f64 a) {
     return (spinetail_f64)((((spinetail_i64)(a + magic)) + 1023 - 0x4338000000000000) << 52);
 }
 
-/// 2 to the whole number k, for results that are normal numbers, where `shifted` is k + 1.5 · 2^52.
+/// 2 to the whole number k, for results that are normal numbers, where `shifted` is k + 1.5 · 2^52 + 1023.
 SPINETAIL_INLINE spinetail_f64 spinetail_exp2_shifted_f64(spinetail_f64 shifted) {
-    return (spinetail_f64)(((spinetail_i64)shifted << 52) + 0x3FF0000000000000);
+    return (spinetail_f64)((spinetail_i64)shifted << 52);
 }
 
 /// a · 2^power for whole power, |power| < 2044; results that are not normal numbers are rounded once or twice.
