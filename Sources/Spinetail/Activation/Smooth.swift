@@ -167,8 +167,8 @@ enum Sine: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         grad * L.cos(x)
     }
-    static var cost: Int { 860 }
-    static var gradientCost: Int { 900 }
+    static var cost: Int { 330 }
+    static var gradientCost: Int { 380 }
 }
 
 enum Cosine: Activation {
@@ -176,8 +176,8 @@ enum Cosine: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         L.negate(grad * L.sin(x))
     }
-    static var cost: Int { 860 }
-    static var gradientCost: Int { 900 }
+    static var cost: Int { 330 }
+    static var gradientCost: Int { 380 }
 }
 
 /// 1 / √x. Saves output.

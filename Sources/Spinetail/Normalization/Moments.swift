@@ -45,30 +45,45 @@ struct Planes<E: Real> {
         return result
     }
 
-    /// Two passes over a block that is in L1 after the first.
+    /// One pass over a block, around the mean of those before. Where that is far from the block's own mean, so that digits
+    /// cancel, and for the first block, two passes; the block is in L1 after the first.
     @inline(__always)
     private func blockMoments(_ block: UnsafePointer<E>, _ some: Int, _ run: Int, _ result: inout Moments) {
-        typealias V = E.Lanes
         let count = Double(some &* run)
-        var sum = V.zero
+        if result.count > 0 {
+            let guess = E(result.mean)
+            let (sum, squares) = around(guess, block, some, run)
+            let shift = sum / count
+            if shift * sum <= 0.5 * squares {
+                result.merge(count, guess.double + shift, squares - shift * sum)
+                return
+            }
+        }
+        var sum = E.Lanes.zero
         var plane = 0
         while plane < some {
             sum = sum + total(block + plane &* stride, run)
             plane &+= 1
         }
         let guess = E(sum.sum().double / count)
-        var first = V.zero
-        var second = V.zero
-        plane = 0
+        let (rest, squares) = around(guess, block, some, run)
+        let shift = rest / count
+        result.merge(count, guess.double + shift, squares - shift * rest)
+    }
+
+    /// Σ(x - middle) and Σ(x - middle)² over a block.
+    @inline(__always)
+    private func around(_ middle: E, _ block: UnsafePointer<E>, _ some: Int, _ run: Int) -> (Double, Double) {
+        var first = E.Lanes.zero
+        var second = E.Lanes.zero
+        var plane = 0
         while plane < some {
-            let (a, b) = deviations(block + plane &* stride, run, guess)
+            let (a, b) = deviations(block + plane &* stride, run, middle)
             first = first + a
             second = second + b
             plane &+= 1
         }
-        let shift = first.sum().double / count
-        let spread = second.sum().double - shift * shift * count
-        result.merge(count, guess.double + shift, spread)
+        return (first.sum().double, second.sum().double)
     }
 
     /// Σx² (uncentered), over one plane.

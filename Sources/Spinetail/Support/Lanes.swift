@@ -44,9 +44,10 @@ protocol Lanes: VectorMath {
 
     /// Whether the magnitude of any lane is above the limit, or a lane is NaN.
     static func anyBeyond(_ a: Self, _ limit: Scalar) -> Bool
-    /// Lanes where the whole number k is odd; a with the sign changed where k is 2 or 3 modulo 4.
-    static func odd(_ k: Self) -> Mask
-    static func turn(_ a: Self, _ k: Self) -> Self
+    /// Lanes where the whole number k is odd, and a with the sign changed where k is 2 or 3 modulo 4, from the `turns` of
+    /// `quarterTurns`.
+    static func odd(_ turns: Self) -> Mask
+    static func turn(_ a: Self, _ turns: Self) -> Self
 
     static func less(_ a: Self, _ b: Self) -> Mask
     static func lessEqual(_ a: Self, _ b: Self) -> Mask
@@ -113,8 +114,8 @@ extension FloatLanes: Lanes {
     @inline(__always) static func anyBeyond(_ a: Self, _ limit: Float) -> Bool {
         spinetail_any_beyond_f32(a, limit) != 0
     }
-    @inline(__always) static func odd(_ k: Self) -> Mask { spinetail_odd_f32(k) }
-    @inline(__always) static func turn(_ a: Self, _ k: Self) -> Self { spinetail_turn_f32(a, k) }
+    @inline(__always) static func odd(_ turns: Self) -> Mask { spinetail_odd_f32(turns) }
+    @inline(__always) static func turn(_ a: Self, _ turns: Self) -> Self { spinetail_turn_f32(a, turns) }
     @inline(__always) static func mantissa(_ a: Self) -> Self { spinetail_mantissa_f32(a) }
     @inline(__always) static func exponent(_ a: Self) -> Self { spinetail_exponent_f32(a) }
     @inline(__always) static func logLimits(_ x: Self, _ y: Self) -> Self { spinetail_log_limits_f32(x, y) }
@@ -182,8 +183,8 @@ extension DoubleLanes: Lanes {
     @inline(__always) static func anyBeyond(_ a: Self, _ limit: Double) -> Bool {
         spinetail_any_beyond_f64(a, limit) != 0
     }
-    @inline(__always) static func odd(_ k: Self) -> Mask { spinetail_odd_f64(k) }
-    @inline(__always) static func turn(_ a: Self, _ k: Self) -> Self { spinetail_turn_f64(a, k) }
+    @inline(__always) static func odd(_ turns: Self) -> Mask { spinetail_odd_f64(turns) }
+    @inline(__always) static func turn(_ a: Self, _ turns: Self) -> Self { spinetail_turn_f64(a, turns) }
     @inline(__always) static func mantissa(_ a: Self) -> Self { spinetail_mantissa_f64(a) }
     @inline(__always) static func exponent(_ a: Self) -> Self { spinetail_exponent_f64(a) }
     @inline(__always) static func logLimits(_ x: Self, _ y: Self) -> Self { spinetail_log_limits_f64(x, y) }

@@ -13,8 +13,8 @@ protocol VectorMath {
     /// (sin(r) / r - 1) / t and (cos(r) - 1 + t/2) / t² of t = r² for |r| ≤ π / 4.
     static func sineTail(_ t: Self) -> Self
     static func cosineTail(_ t: Self) -> Self
-    /// k and r with x = k · π / 2 + r and |r| ≤ π / 4.
-    static func quarterTurns(_ x: Self) -> (k: Self, r: Self)
+    /// k and r with x = k · π / 2 + r and |r| ≤ π / 4; k in the last bits of a number that has no fraction.
+    static func quarterTurns(_ x: Self) -> (turns: Self, r: Self)
     /// n and r with -2 √(2/π) (x + 0.044715 x³) = n · ln 2 + r.
     static func tanhExponent(_ x: Self) -> (n: Self, r: Self)
     static func tanh(_ x: Self) -> Self

@@ -161,7 +161,7 @@ extension FloatLanes {
 
 // float64: exponents in two parts, rounding errors of products made good.
 extension DoubleLanes {
-    /// Φ(-a) · a = scale(w + w · p + low, n), Φ(-a) from (a + 4) · e^(a²/2) · Φ(-a), a polynomial of (a - 4) / (a + 4).
+    /// Φ(-a) = scale((ratio + low) · (1 + p), n), from (a + 4) · e^(a²/2) · Φ(-a), a polynomial of (a - 4) / (a + 4).
     @inline(__always) private static func tail(
         _ a: Self
     ) -> (ratio: Self, low: Self, n: Self, expm1: Self) {
@@ -178,10 +178,12 @@ extension DoubleLanes {
         var slope = fma(t, Self(repeating: 0.2416), Self(repeating: -0.5596))
         slope = fma(fma(slope, t, Self(repeating: 0.7743)), t, Self(repeating: -0.6079))
         let rest = normalTail(t), first = Self(repeating: 0.7552851304157515)
-        let top = fma(rest, t, first)
-        let lost = fma(slope, (one - t) - eight - eight * missing, fma(rest, t, first - top))
+        let bend = rest * t
+        let top = first + bend
+        let error = (first - top) + bend + spinetail_product_error_f64(rest, t, bend)
+        let lost = fma(slope, (one - t) - eight - eight * missing, error)
         let ratio = top * inverse
-        let low = fma(lost, inverse, spinetail_product_error_f64(top, inverse, ratio))
+        let low = fma(ratio, missing, fma(lost, inverse, spinetail_product_error_f64(top, inverse, ratio)))
 
         let square = a * a
         let half = square * Self(repeating: -0.5)
@@ -189,7 +191,7 @@ extension DoubleLanes {
         let high = fma(n, negate(ln2High), half)
         let small = fma(spinetail_product_error_f64(a, a, square), Self(repeating: -0.5), n * negate(ln2Low))
         let r = high + small
-        return (ratio, low, n, r + fma(r * r, exponentialTail(r), (high - r) + small + missing))
+        return (ratio, low, n, r + fma(r * r, exponentialTail(r), (high - r) + small))
     }
 
     @inline(__always) static func gelu(_ x: Self) -> Self {
@@ -197,14 +199,14 @@ extension DoubleLanes {
         let (ratio, low, n, p) = tail(a)
         let w = a * ratio
         let rest = fma(a, low, spinetail_product_error_f64(a, ratio, w))
-        return copysign(positivePart(x) - scale(w + fma(w, p, rest), n), x)
+        return copysign(positivePart(x) - scale(w + fma(w, p, fma(rest, p, rest)), n), x)
     }
 
     @inline(__always) static func geluSlope(_ x: Self) -> Self {
         let a = min(Self(repeating: 39), abs(x))
-        let (ratio, _, n, p) = tail(a)
+        let (ratio, low, n, p) = tail(a)
         let w = fma(a, Self(repeating: -0.3989422804014327), ratio)
-        let d = scale(fma(w, p, w), n)
+        let d = scale(fma(w, p, w + low), n)
         let zero = Self(repeating: 0)
         return fma(x, zero, select(less(x, zero), d, Self(repeating: 1) - d))  // NaN at the infinities
     }

@@ -3,37 +3,59 @@ import CSpinetail
 // x = k · π/2 + r: then sine and cosine of x are those of r, exchanged where k is odd, with a sign.
 extension Lanes {
     @inline(__always) static func sin(_ x: Self) -> Self {
-        let (k, r) = quarterTurns(x)
-        return turned(k, r)
+        let (turns, r) = quarterTurns(x)
+        return turned(turns, r)
     }
 
     @inline(__always) static func cos(_ x: Self) -> Self {
-        let (k, r) = quarterTurns(x)
-        return turned(k + one, r)
+        let (turns, r) = quarterTurns(x)
+        return turned(turns + one, r)
     }
 
-    @inline(__always) private static func turned(_ k: Self, _ r: Self) -> Self {
+    @inline(__always) private static func turned(_ turns: Self, _ r: Self) -> Self {
         let t = r * r
         let sine = copysign(fma(r * t, sineTail(t), r), r)
-        let cosine = one - fma(negate(t * t), cosineTail(t), Self(repeating: 0.5) * t)
-        return turn(select(odd(k), cosine, sine), k)
+        let cosine = fma(t, fma(t, cosineTail(t), Self(repeating: -0.5)), one)
+        return turn(select(odd(turns), cosine, sine), turns)
     }
 }
 
 extension FloatLanes {
-    @inline(__always) static func quarterTurns(_ x: Self) -> (k: Self, r: Self) {
-        let (lowK, lowR) = DoubleLanes.quarterTurns(x.low)
-        let (highK, highR) = DoubleLanes.quarterTurns(x.high)
-        return (narrow(lowK, highK), narrow(lowR, highR))
+    /// What leaves no fraction to a sum with it.
+    @inline(__always) private static var whole: Self { Self(repeating: 12_582_912) }
+    /// Up to here three parts of π/2 are enough.
+    @inline(__always) private static var near: Float { 65_536 }
+
+    @inline(__always) static func quarterTurns(_ x: Self) -> (turns: Self, r: Self) {
+        if spinetail_has_fma() == 0 { return wideTurns(x) }
+        let turns = fma(x, Self(repeating: 0.6366197723675814), whole)
+        let k = turns - whole
+        // The first difference is exact. All parts are positive, so that -0 stays.
+        var r = fma(k, Self(repeating: -1.570796251296997), x)
+        r = fma(k, Self(repeating: -7.549789415861596e-08), r)
+        r = fma(k, Self(repeating: -5.390302529957765e-15), r)
+        if !anyBeyond(x, near) { return (turns, r) }
+        let (farTurns, farR) = wideTurns(x)
+        let within = lessEqual(abs(x), Self(repeating: near))
+        return (select(within, turns, farTurns), select(within, r, farR))
+    }
+
+    @inline(__always) private static func wideTurns(_ x: Self) -> (turns: Self, r: Self) {
+        let (low, lowR) = DoubleLanes.quarterTurns(x.low)
+        let (high, highR) = DoubleLanes.quarterTurns(x.high)
+        return (narrow(low - DoubleLanes.whole, high - DoubleLanes.whole) + whole, narrow(lowR, highR))
     }
 }
 
 extension DoubleLanes {
+    /// What leaves no fraction to a sum with it.
+    @inline(__always) fileprivate static var whole: Self { Self(repeating: 6_755_399_441_055_744) }
     /// Up to here k · π/2 is exact in its two upper parts of 33 bits each (Cody and Waite).
     @inline(__always) private static var near: Double { 1_048_576 }
 
-    @inline(__always) static func quarterTurns(_ x: Self) -> (k: Self, r: Self) {
-        var k = fma(x, Self(repeating: 0.6366197723675814), shift) - shift
+    @inline(__always) static func quarterTurns(_ x: Self) -> (turns: Self, r: Self) {
+        var turns = fma(x, Self(repeating: 0.6366197723675814), whole)
+        let k = turns - whole
         let first = fma(k, Self(repeating: -1.5707963267341256), x)
         let second = fma(k, Self(repeating: -6.077100506303966e-11), first)
         let lost = fma(k, Self(repeating: -6.077100506303966e-11), first - second)
@@ -45,14 +67,14 @@ extension DoubleLanes {
             while i < Int64(truncatingIfNeeded: width) {
                 let value = spinetail_element_f64(x, i)
                 if value.magnitude > near && value.magnitude <= Double.greatestFiniteMagnitude {
-                    let (turns, rest) = hugeTurns(value)
-                    k = spinetail_with_element_f64(k, i, turns)
+                    let (count, rest) = hugeTurns(value)
+                    turns = spinetail_with_element_f64(turns, i, count + 6_755_399_441_055_744)
                     r = spinetail_with_element_f64(r, i, rest)
                 }
                 i &+= 1
             }
         }
-        return (k, r)
+        return (turns, r)
     }
 }
 

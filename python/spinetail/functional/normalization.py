@@ -224,7 +224,10 @@ def instance_norm(
 
 def _bare(*values: Value | None) -> bool:
     """Whether none of the values is a Tensor."""
-    return not any(isinstance(value, Tensor) for value in values)
+    for value in values:
+        if isinstance(value, Tensor):
+            return False
+    return True
 
 
 def _lifted(*values: Value | None) -> list[Any]:
@@ -243,8 +246,10 @@ def _changed(*values: Value | None) -> None:
 
 def _needs(*tensors: Tensor | None) -> tuple[bool, bool, bool] | None:
     """Which of them need a gradient; None where nothing is to be recorded."""
+    if not enabled():
+        return None
     x, w, b = (tensor is not None and tensor._requires_grad for tensor in tensors)
-    return (x, w, b) if (x or w or b) and enabled() else None
+    return (x, w, b) if x or w or b else None
 
 
 def _saved(x: Tensor, weight: Tensor | None) -> tuple[Any, ...]:

@@ -10,6 +10,15 @@ typedef uint32_t spinetail_u32 __attribute__((ext_vector_type(SPINETAIL_VECTOR_B
 
 #define SPINETAIL_INLINE static inline __attribute__((always_inline))
 
+/// Whether `fma` rounds once.
+SPINETAIL_INLINE int32_t spinetail_has_fma(void) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return 1;
+#else
+    return 0;
+#endif
+}
+
 /// a·b + c, fused where the CPU level has it.
 SPINETAIL_INLINE spinetail_f32 spinetail_fma_f32(spinetail_f32 a, spinetail_f32 b, spinetail_f32 c) {
 #if defined(__FMA__) || defined(__aarch64__)
@@ -108,14 +117,12 @@ SPINETAIL_INLINE int32_t spinetail_any_beyond_f32(spinetail_f32 a, float limit) 
 #endif
 }
 
-/// Whether the whole number k, |k| < 2^22, is odd.
-SPINETAIL_INLINE spinetail_i32 spinetail_odd_f32(spinetail_f32 k) {
-    return -(((spinetail_i32)(k + 12582912.0f)) & 1) != 0;
-}
+/// Whether the whole number k in `turns` = k + 1.5 · 2^23 is odd.
+SPINETAIL_INLINE spinetail_i32 spinetail_odd_f32(spinetail_f32 turns) { return ((spinetail_i32)turns & 1) != 0; }
 
-/// a, or -a where the whole number k is 2 or 3 modulo 4.
-SPINETAIL_INLINE spinetail_f32 spinetail_turn_f32(spinetail_f32 a, spinetail_f32 k) {
-    return (spinetail_f32)((spinetail_u32)a ^ (((spinetail_u32)(k + 12582912.0f) & 2) << 30));
+/// a, or -a where that k is 2 or 3 modulo 4.
+SPINETAIL_INLINE spinetail_f32 spinetail_turn_f32(spinetail_f32 a, spinetail_f32 turns) {
+    return (spinetail_f32)((spinetail_u32)a ^ (((spinetail_u32)turns & 2) << 30));
 }
 
 /// The logarithm y of x where x is positive and finite, elsewhere its limit: -∞ at 0, NaN below and for NaN, ∞ at ∞.

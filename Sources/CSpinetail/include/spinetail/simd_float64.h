@@ -121,14 +121,12 @@ SPINETAIL_INLINE int32_t spinetail_any_beyond_f64(spinetail_f64 a, double limit)
 #endif
 }
 
-/// Whether the whole number k, |k| < 2^51, is odd.
-SPINETAIL_INLINE spinetail_i64 spinetail_odd_f64(spinetail_f64 k) {
-    return -(((spinetail_i64)(k + 6755399441055744.0)) & 1) != 0;
-}
+/// Whether the whole number k in `turns` = k + 1.5 · 2^52 is odd.
+SPINETAIL_INLINE spinetail_i64 spinetail_odd_f64(spinetail_f64 turns) { return ((spinetail_i64)turns & 1) != 0; }
 
-/// a, or -a where the whole number k is 2 or 3 modulo 4.
-SPINETAIL_INLINE spinetail_f64 spinetail_turn_f64(spinetail_f64 a, spinetail_f64 k) {
-    return (spinetail_f64)((spinetail_u64)a ^ (((spinetail_u64)(k + 6755399441055744.0) & 2) << 62));
+/// a, or -a where that k is 2 or 3 modulo 4.
+SPINETAIL_INLINE spinetail_f64 spinetail_turn_f64(spinetail_f64 a, spinetail_f64 turns) {
+    return (spinetail_f64)((spinetail_u64)a ^ (((spinetail_u64)turns & 2) << 62));
 }
 
 /// The logarithm y of x where x is positive and finite, elsewhere its limit: -∞ at 0, NaN below and for NaN, ∞ at ∞.
