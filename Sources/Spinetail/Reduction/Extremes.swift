@@ -17,6 +17,13 @@ extension Lanes {
         select(equal(x, x), O.isLargest ? max(x, best) : min(x, best), x)
     }
 
+    /// Elements before the first whole vector that is aligned.
+    @inline(__always) static func unaligned(_ p: UnsafePointer<Scalar>) -> Int {
+        let size = MemoryLayout<Scalar>.size
+        let over = Int(bitPattern: UInt(bitPattern: p)) & (width &* size &- 1)
+        return ((width &* size &- over) & (width &* size &- 1)) >> (size == 8 ? 3 : 2)
+    }
+
     /// The extreme of all lanes.
     @inline(__always) func extreme<O: Extremity>(_ end: O.Type) -> Scalar {
         let odd = Self.select(Self.equal(self, self), Self.zero, self).sum()  // 0, or NaN if there is one
@@ -38,26 +45,31 @@ struct ExtremeFold<E: Real, O: Extremity, T: Term>: Fold {
     static var rows: Int { 1024 }
     static var cost: Int { 2 }
 
-    @inline(__always) static func ofRow(_ p: UnsafePointer<E>, _ n: Int) -> E {
-        let worst = O.worst(E.self)
-        var a = V(repeating: worst), b = a, c = a, d = a
-        var i = 0
-        while i &+ 4 &* V.width <= n {
-            a = V.extreme(O.self, T.of(V.load(p + i)), a)
-            b = V.extreme(O.self, T.of(V.load(p + i + V.width)), b)
-            c = V.extreme(O.self, T.of(V.load(p + i + 2 &* V.width)), c)
-            d = V.extreme(O.self, T.of(V.load(p + i + 3 &* V.width)), d)
-            i &+= 4 &* V.width
+    @inline(__always) static func ofRow(_ p: UnsafePointer<E>, _ n: Int) -> E { lanes(p, n).extreme(O.self) }
+
+    /// The extremes of the lanes of a row. Vectors may overlap, so the loop's are whole and aligned.
+    @inline(__always) static func lanes(_ p: UnsafePointer<E>, _ n: Int) -> V {
+        // An element of the line itself fills what is missing: |-∞| would not be the worst.
+        if n < V.width { return T.of(V.load(p, count: n, fill: p[0])) }
+        var a = T.of(V.load(p)), b = T.of(V.load(p + (n &- V.width)))
+        var i = V.unaligned(p)
+        if i &+ 4 &* V.width <= n {
+            var c = a, d = a
+            while i &+ 4 &* V.width <= n {
+                a = V.extreme(O.self, T.of(V.load(p + i)), a)
+                b = V.extreme(O.self, T.of(V.load(p + i + V.width)), b)
+                c = V.extreme(O.self, T.of(V.load(p + i + 2 &* V.width)), c)
+                d = V.extreme(O.self, T.of(V.load(p + i + 3 &* V.width)), d)
+                i &+= 4 &* V.width
+            }
+            a = V.extreme(O.self, c, a)
+            b = V.extreme(O.self, d, b)
         }
         while i &+ V.width <= n {
             a = V.extreme(O.self, T.of(V.load(p + i)), a)
             i &+= V.width
         }
-        // An element of the line itself fills what is missing: |-∞| would not be the worst.
-        if i < n { b = V.extreme(O.self, T.of(V.load(p + i, count: n &- i, fill: p[i])), b) }
-        a = V.extreme(O.self, b, a)
-        c = V.extreme(O.self, d, c)
-        return V.extreme(O.self, c, a).extreme(O.self)
+        return V.extreme(O.self, b, a)
     }
 
     func row(_ p: UnsafePointer<E>, _ n: Int, first: Int) -> Partial { Partial(a: Self.ofRow(p, n).double) }
@@ -106,83 +118,34 @@ struct ExtremeFold<E: Real, O: Extremity, T: Term>: Fold {
         Partial(a: scratch.table(0, E.self)[j].double)
     }
 
-    func merge(_ x: Partial, _ y: Partial) -> Partial { O.isBetter(y.a, x.a) ? y : x }
-    func finish(_ x: Partial) -> E { E(x.a) }
-}
-
-/// The largest or smallest, and the index of the first of them: rows are searched once the value is known.
-struct PlaceFold<E: Real, O: Extremity>: Fold {
-    typealias V = E.Lanes
-    static var rows: Int { 1024 }
-    static var cost: Int { 3 }
-
-    func row(_ p: UnsafePointer<E>, _ n: Int, first: Int) -> Partial {
-        // Blocks, so that only the one with the result is searched.
-        var best = E.nan
-        var block = -1
+    func rows(
+        _ p: UnsafePointer<E>, _ count: Int, _ n: Int, pitch: Int, limit: UnsafePointer<E>,
+        _ values: UnsafeMutablePointer<E>?, _ indices: UnsafeMutablePointer<Int64>?, _ scratch: UnsafeMutableRawPointer
+    ) -> Bool {
+        guard n <= RowBlock<V>.longest, let values else { return false }
+        let block = RowBlock<V>(scratch, n)
         var i = 0
-        while i < n {
-            let value = ExtremeFold<E, O, Plain>.ofRow(p + i, Swift.min(2048, n &- i))
-            if block < 0 || O.isBetter(value.double, best.double) {
-                best = value
-                block = i
-            }
-            i &+= 2048
+        while i < count {
+            let some = Swift.min(V.width, count &- i)
+            let best = Self.ofRows(p + i &* pitch, some, n, pitch, limit, block)
+            if some == V.width { best.store(values + i) } else { best.store(values + i, count: some) }
+            i &+= some
         }
-        let place = block &+ Self.find(best, p + block, Swift.min(2048, n &- block))
-        return Partial(a: best.double, index: first &+ place)
+        return true
     }
 
-    private static func find(_ value: E, _ p: UnsafePointer<E>, _ n: Int) -> Int {
-        let wanted = V(repeating: value)
-        var i = 0
-        while i < n {
-            let x = V.part(p + i, i &+ V.width <= n, n &- i, value)
-            let lane = value.isNaN ? V.firstLane(V.beats(x, V(repeating: E.infinity))) : V.firstLane(V.equal(x, wanted))
-            if lane < V.width { return Swift.min(i &+ lane, n &- 1) }
-            i &+= V.width
-        }
-        return 0
-    }
-
-    func columns(_ p: UnsafePointer<E>, _ n: Int, pitch: Int, count: Int, _ scratch: UnsafeMutableRawPointer) {
-        let best = scratch.table(0, E.self), place = scratch.table(1, E.self)
+    /// The extremes of up to `width` rows, one in each lane.
+    @inline(__always) static func ofRows(
+        _ p: UnsafePointer<E>, _ count: Int, _ n: Int, _ pitch: Int, _ limit: UnsafePointer<E>, _ block: RowBlock<V>
+    ) -> V {
         var r = 0
-        while r < n {
-            let some = Swift.min(8, n &- r)
-            var j = 0
-            while j < count {
-                let left = count &- j
-                var m = r == 0 ? V(repeating: -E.infinity) : V.load(best + j)
-                var at = r == 0 ? V.zero : V.load(place + j)
-                var k = 0
-                while k < some {
-                    let x = V.part(p + (r &+ k) &* pitch + j, left >= V.width, left, 0)
-                    let y = O.isLargest ? x : V.negate(x)
-                    let wins = V.beats(y, m)
-                    m = V.select(wins, y, m)
-                    at = V.select(wins, V(repeating: E(r &+ k)), at)
-                    k &+= 1
-                }
-                m.store(best + j)
-                at.store(place + j)
-                j &+= V.width
-            }
-            r &+= some
+        while r < count {
+            let q = p + r &* pitch
+            let lanes = n < V.width ? T.of(block.first(q, limit, q[0])) : lanes(q, n)
+            lanes.store(block.vectors + r &* V.width)
+            r &+= 1
         }
-        let indices = scratch.table(2, Int32.self)
-        var j = 0
-        while j < count {
-            V.load(place + j).storeIndices(indices + j, base: 0, step: 0)
-            j &+= V.width
-        }
-    }
-
-    func column(_ scratch: UnsafeMutableRawPointer, _ j: Int, _ n: Int, first: Int) -> Partial {
-        let best = scratch.table(0, E.self)[j].double
-        return Partial(
-            a: O.isLargest ? best : -best,
-            index: first &+ Int(truncatingIfNeeded: scratch.table(2, Int32.self)[j]))
+        return block.merged { V.extreme(O.self, $0, $1) }
     }
 
     func merge(_ x: Partial, _ y: Partial) -> Partial { O.isBetter(y.a, x.a) ? y : x }

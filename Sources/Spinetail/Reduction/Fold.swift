@@ -22,6 +22,19 @@ protocol Fold {
     func column(_ scratch: UnsafeMutableRawPointer, _ j: Int, _ n: Int, first: Int) -> Partial
     func merge(_ x: Partial, _ y: Partial) -> Partial
     func finish(_ x: Partial) -> E
+    /// `count` short rows of `n` > 0 neighbouring elements, `pitch` apart, nothing read at `limit` or beyond: their
+    /// results in order into values and indices. False where there is no better way than one row after the other.
+    func rows(
+        _ p: UnsafePointer<E>, _ count: Int, _ n: Int, pitch: Int, limit: UnsafePointer<E>,
+        _ values: UnsafeMutablePointer<E>?, _ indices: UnsafeMutablePointer<Int64>?, _ scratch: UnsafeMutableRawPointer
+    ) -> Bool
+}
+
+extension Fold {
+    @inline(__always) func rows(
+        _ p: UnsafePointer<E>, _ count: Int, _ n: Int, pitch: Int, limit: UnsafePointer<E>,
+        _ values: UnsafeMutablePointer<E>?, _ indices: UnsafeMutablePointer<Int64>?, _ scratch: UnsafeMutableRawPointer
+    ) -> Bool { false }
 }
 
 let columnStrip = 1024

@@ -117,7 +117,8 @@ struct Lines<E: Real> {
         let strip = Swift.max(1, divide(reductionGrain, by: chunk &* width)) &* columnStrip
         let strips = inner == 1 ? 1 : pieces(inner, strip)
         let workers = workerLimit()
-        let scratchBytes = inner == 1 ? 0 : workers &* columnScratch
+        let inBlocks = inner == 1 && chunks == 1 && outer > 1
+        let scratchBytes = inner == 1 && !inBlocks ? 0 : workers &* columnScratch
         let partialBytes = chunks > 1 ? outer &* chunks &* inner &* MemoryLayout<Partial>.stride : 0
         guard let memory = Scratch.take(scratchBytes &+ partialBytes) else { return Status.noMemory }
         defer { Scratch.give(memory) }
@@ -125,7 +126,7 @@ struct Lines<E: Real> {
         let cost = (outer &* n &* inner) / 16 &* F.cost &+ outer &* inner &* 4
         let task = FoldTask(
             fold: fold, lines: self, partials: partials, scratch: memory, chunk: chunk, chunks: chunks, group: group,
-            strip: strip, strips: strips)
+            strip: strip, strips: strips, inBlocks: inBlocks)
         let status = parallel(pieces(outer, group) &* strips &* chunks, cost: cost, workers: workers, task)
         guard status == Status.ok, let partials else { return status }
         let merging = MergeTask(fold: fold, lines: self, partials: partials, chunks: chunks)
@@ -144,6 +145,7 @@ private struct FoldTask<F: Fold>: ParallelTask {
     let partials: UnsafeMutablePointer<Partial>?
     let scratch: UnsafeMutableRawPointer
     let chunk, chunks, group, strip, strips: Int
+    let inBlocks: Bool
 
     func run(_ index: Int, worker: Int) {
         let part = remainder(index, by: chunks)
@@ -153,6 +155,7 @@ private struct FoldTask<F: Fold>: ParallelTask {
         let start = remainder(rest, by: strips) &* strip
         var i = divide(rest, by: strips) &* group
         let end = Swift.min(lines.outer, i &+ group)
+        if inBlocks && block(i, end &- i, scratch + worker &* columnScratch) { return }
         while i < end {
             let p = lines.x + i &* lines.extents.outerPitch + first &* lines.extents.pitch
             if lines.inner == 1 {
@@ -162,6 +165,13 @@ private struct FoldTask<F: Fold>: ParallelTask {
             }
             i &+= 1
         }
+    }
+
+    private func block(_ i: Int, _ count: Int, _ scratch: UnsafeMutableRawPointer) -> Bool {
+        let pitch = lines.extents.outerPitch
+        return fold.rows(
+            lines.x + i &* pitch, count, lines.n, pitch: pitch, limit: lines.x + (lines.outer &- 1) &* pitch + lines.n,
+            lines.values.map { $0 + i }, lines.indices.map { $0 + i }, scratch)
     }
 
     private func columns(

@@ -25,14 +25,49 @@ private func top<E: Real>(
         return Status.ok
     }
     let rows = input.extent(0), n = input.extent(1), k = values.extent(1)
+    if k == 0 { return Status.ok }
+    let way = TopWay.best(n, k, width: E.Lanes.width)
     let workers = workerLimit()
-    guard let memory = Scratch.take(workers &* k &* 16) else { return Status.noMemory }
+    let own = roundUp(way.bytes(E.self, n, k), 64)
+    guard let memory = Scratch.take(workers &* own) else { return Status.noMemory }
     defer { Scratch.give(memory) }
     let group = Swift.max(1, divide(16_384, by: n))
     let task = TopTask<E>(
-        x: UnsafePointer(x), y: y, places: places, scratch: memory, rows: rows, n: n, k: k, group: group,
-        largest: largest)
-    return parallel(pieces(rows, group), cost: rows &* (n / 8 &+ k &* 20), workers: workers, task)
+        x: UnsafePointer(x), y: y, places: places, scratch: memory, own: own, rows: rows, n: n, k: k, group: group,
+        way: way, largest: largest)
+    return parallel(pieces(rows, group), cost: rows &* way.cost(n, k), workers: workers, task)
+}
+
+/// How the best of a row are found.
+private enum TopWay {
+    /// Rows of one or two vectors: each element is compared with all others, and their number is its place.
+    case ranks
+    /// Few of many: a heap of the best so far, and a vector is looked at closer if one of it beats the worst of them.
+    case heap
+    /// Many: by radix.
+    case radix
+
+    static func best(_ n: Int, _ k: Int, width: Int) -> TopWay {
+        if n <= 2 &* width { return .ranks }
+        return k &* 128 > n &+ 8000 && n < 1 << 32 ? .radix : .heap
+    }
+
+    func bytes<E: Real>(_ type: E.Type, _ n: Int, _ k: Int) -> Int {
+        switch self {
+        case .ranks: return 4 &* E.Lanes.width &* 8
+        case .heap: return k &* 16
+        case .radix: return E.dtype == Float.dtype ? TopOrder<UInt32>.bytes(n, k) : TopOrder<UInt64>.bytes(n, k)
+        }
+    }
+
+    /// Nanoseconds for a row.
+    func cost(_ n: Int, _ k: Int) -> Int {
+        switch self {
+        case .ranks: return n &* 2
+        case .heap: return n / 3 &+ k &* 120
+        case .radix: return 5000 &+ n &* 4 &+ k &* 12
+        }
+    }
 }
 
 /// The best elements of a row so far, a heap with the worst of them on top: the smaller key is worse, and of equal ones
@@ -85,33 +120,102 @@ private struct Heap {
     }
 }
 
+extension Real {
+    /// The places of the k best of n elements in order, by radix.
+    @inline(__always) static func topOrder(
+        _ memory: UnsafeMutableRawPointer, _ x: UnsafePointer<Self>, _ n: Int, _ k: Int, _ largest: Bool
+    ) -> UnsafePointer<UInt32> {
+        if dtype == Float.dtype {
+            let row = UnsafeRawPointer(x).assumingMemoryBound(to: Float.self)
+            return TopOrder<UInt32>(memory, n, k).select(row, n, k, largest: largest)
+        }
+        let row = UnsafeRawPointer(x).assumingMemoryBound(to: Double.self)
+        return TopOrder<UInt64>(memory, n, k).select(row, n, k, largest: largest)
+    }
+}
+
 private struct TopTask<E: Real>: ParallelTask {
     typealias V = E.Lanes
     let x: UnsafePointer<E>
     let y: UnsafeMutablePointer<E>
     let places: UnsafeMutablePointer<Int64>
     let scratch: UnsafeMutableRawPointer
-    let rows, n, k, group: Int
+    let own, rows, n, k, group: Int
+    let way: TopWay
     let largest: Bool
 
     func run(_ index: Int, worker: Int) {
-        let memory = scratch + worker &* k &* 16
-        let heap = Heap(
-            keys: memory.assumingMemoryBound(to: Int64.self),
-            places: (memory + k &* 8).assumingMemoryBound(to: Int.self))
+        let memory = scratch + worker &* own
         var row = index &* group
         let end = Swift.min(rows, row &+ group)
         while row < end {
-            select(x + row &* n, heap)
-            let y = self.y + row &* k, places = self.places + row &* k
-            var i = 0
-            while i < k {
-                // Looked at again: another thread may have changed the input meanwhile, but not the places.
-                y[i] = (x + row &* n)[heap.places[i]]
-                places[i] = Int64(truncatingIfNeeded: heap.places[i])
-                i &+= 1
+            let x = self.x + row &* n, y = self.y + row &* k, places = self.places + row &* k
+            switch way {
+            case .ranks: rank(x, y, places, memory.assumingMemoryBound(to: E.self))
+            case .heap:
+                let heap = Heap(
+                    keys: memory.assumingMemoryBound(to: Int64.self),
+                    places: (memory + k &* 8).assumingMemoryBound(to: Int.self))
+                select(x, heap)
+                put(x, y, places, heap.places)
+            case .radix: put(x, y, places, E.topOrder(memory, x, n, k, largest))
             }
             row &+= 1
+        }
+    }
+
+    @inline(__always) private func put<I: FixedWidthInteger>(
+        _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>, _ places: UnsafeMutablePointer<Int64>,
+        _ found: UnsafePointer<I>
+    ) {
+        var i = 0
+        while i < k {
+            // Looked at again: another thread may have changed the input meanwhile, but not the places.
+            y[i] = x[Int(truncatingIfNeeded: found[i])]
+            places[i] = Int64(truncatingIfNeeded: found[i])
+            i &+= 1
+        }
+    }
+
+    /// The element at i stands behind all better ones, and behind equal ones before it.
+    private func rank(
+        _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>, _ places: UnsafeMutablePointer<Int64>,
+        _ memory: UnsafeMutablePointer<E>
+    ) {
+        let row = memory + 2 &* V.width
+        var first = 0
+        while first < n {
+            let left = n &- first
+            V.part(x + first, left >= V.width, left, 0).store(row + first)
+            first &+= V.width
+        }
+        first = 0
+        let one = V(repeating: 1)
+        while first < n {
+            let own = V.load(row + first)
+            let at = V.ramp + V(repeating: E(first))
+            var rank = V.zero
+            var i = 0
+            while i < n {
+                let other = V(repeating: row[i])
+                let better = largest ? V.beats(other, own) : V.beats(own, other)
+                let worse = largest ? V.beats(own, other) : V.beats(other, own)
+                let after = V.less(V(repeating: E(i)), at)
+                rank = rank + V.select(after, V.select(worse, V.zero, one), V.select(better, one, V.zero))
+                i &+= 1
+            }
+            rank.store(memory + first)
+            first &+= V.width
+        }
+        let limit = E(k)
+        var i = 0
+        while i < n {
+            if memory[i] < limit {
+                let place = Int(truncatingIfNeeded: spinetail_whole(memory[i].double))
+                y[place] = row[i]
+                places[place] = Int64(truncatingIfNeeded: i)
+            }
+            i &+= 1
         }
     }
 
@@ -131,22 +235,24 @@ private struct TopTask<E: Real>: ParallelTask {
             i &+= 1
         }
         heap.build(k)
+        var bar = V(repeating: x[heap.places[0]])
         while i < n {
             let left = n &- i
-            let worst = x[heap.places[0]]
-            let bar = V(repeating: worst)
             // The bar itself stands where elements are missing: it does not beat itself.
-            let some = V.part(x + i, left >= V.width, left, worst)
+            let some = left >= V.width ? V.load(x + i) : V.load(x + i, count: left, fill: x[heap.places[0]])
             var lane = V.firstLane(largest ? V.beats(some, bar) : V.beats(bar, some))
-            let end = Swift.min(V.width, left)
-            while lane < end {
-                let fresh = key(x[i &+ lane])
-                if fresh > heap.keys[0] {
-                    heap.keys[0] = fresh
-                    heap.places[0] = i &+ lane
-                    heap.sink(0, k)
+            if lane < V.width {
+                let end = Swift.min(V.width, left)
+                while lane < end {
+                    let fresh = key(x[i &+ lane])
+                    if fresh > heap.keys[0] {
+                        heap.keys[0] = fresh
+                        heap.places[0] = i &+ lane
+                        heap.sink(0, k)
+                    }
+                    lane &+= 1
                 }
-                lane &+= 1
+                bar = V(repeating: x[heap.places[0]])
             }
             i &+= V.width
         }

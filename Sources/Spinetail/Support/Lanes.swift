@@ -75,6 +75,11 @@ protocol Lanes: VectorMath {
     /// The lower and the upper half of the lanes in float64; for float64 lanes all of them, and zeros.
     var low: DoubleLanes { get }
     var high: DoubleLanes { get }
+    /// As many elements from p on as there are float64 lanes, in float64.
+    static func loadWide(_ p: UnsafePointer<Scalar>) -> DoubleLanes
+    /// a₀ b₀ a₁ b₁ … of the lower halves of the lanes, and of the upper ones.
+    static func zipLow(_ a: Self, _ b: Self) -> Self
+    static func zipHigh(_ a: Self, _ b: Self) -> Self
     /// The opposite of `low` and `high`.
     static func narrow(_ low: DoubleLanes, _ high: DoubleLanes) -> Self
     /// Every second element from p on, nothing read beyond the last of them; with `count` only so many, zeros after.
@@ -152,6 +157,9 @@ extension FloatLanes: Lanes {
     @inline(__always) static func narrow(_ low: DoubleLanes, _ high: DoubleLanes) -> Self {
         spinetail_narrow_f32(low, high)
     }
+    @inline(__always) static func loadWide(_ p: UnsafePointer<Float>) -> DoubleLanes { spinetail_load_wide_f32(p) }
+    @inline(__always) static func zipLow(_ a: Self, _ b: Self) -> Self { spinetail_zip_low_f32(a, b) }
+    @inline(__always) static func zipHigh(_ a: Self, _ b: Self) -> Self { spinetail_zip_high_f32(a, b) }
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Float>) -> Self { spinetail_load_second_f32(p) }
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Float>, count: Int) -> Self {
         spinetail_load_second_part_f32(p, Int64(truncatingIfNeeded: count))
@@ -219,6 +227,9 @@ extension DoubleLanes: Lanes {
     @inline(__always) var low: DoubleLanes { self }
     @inline(__always) var high: DoubleLanes { DoubleLanes(repeating: 0) }
     @inline(__always) static func narrow(_ low: DoubleLanes, _ high: DoubleLanes) -> Self { low }
+    @inline(__always) static func loadWide(_ p: UnsafePointer<Double>) -> DoubleLanes { spinetail_load_f64(p) }
+    @inline(__always) static func zipLow(_ a: Self, _ b: Self) -> Self { spinetail_zip_low_f64(a, b) }
+    @inline(__always) static func zipHigh(_ a: Self, _ b: Self) -> Self { spinetail_zip_high_f64(a, b) }
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Double>) -> Self { spinetail_load_second_f64(p) }
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Double>, count: Int) -> Self {
         spinetail_load_second_part_f64(p, Int64(truncatingIfNeeded: count))

@@ -87,6 +87,9 @@ def top(x: Array, k: int, axis: int, largest: bool) -> tuple[Array, Array]:
     >>> top(np.array([1.0, 4.0, 3.0, 4.0]), 3, 0, True)
     (array([4., 4., 3.]), array([1, 3, 2]))
     """
+    if is_half(x.dtype):
+        best, places = top(x.astype(np.float32), k, axis, largest)
+        return best.astype(x.dtype), places
     last = axis == x.ndim - 1
     rows = x if last else x.swapaxes(axis, -1)
     if not ((rows.dtype is FLOAT32 or rows.dtype is FLOAT64) and rows.flags.c_contiguous):

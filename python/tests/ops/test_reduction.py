@@ -173,14 +173,15 @@ def test_same_bits_on_any_number_of_threads(operation, dtype):
 def test_top(dtype, largest):
     """Against a stable sort: values, indices, ties to the lower index, NaN the largest; any k, any axis."""
     random = np.random.default_rng(0)
-    for shape, axis in (((1,), 0), ((7,), 0), ((3, 100), 1), ((100, 3), 0), ((2, 37, 5), 1), ((5000,), 0)):
+    shapes = (((1,), 0), ((7,), 0), ((3, 100), 1), ((100, 3), 0), ((2, 37, 5), 1), ((5000,), 0), ((40, 8), 1))
+    for shape, axis in (*shapes, ((2, 9), 1), ((2, 32), 1), ((2, 33), 1), ((30_000,), 0)):
         a = values(shape, dtype)
         holes = np.where(random.random(shape) < 0.1, np.nan, np.where(random.random(shape) < 0.1, -np.inf, a))
         rising = np.arange(a.size).reshape(shape)
         for b in (a, np.round(a), holes, a * 0 * np.sign(a - 1.5), rising, -rising):
             b = np.asarray(b, dtype)
             n = shape[axis]
-            for k in sorted({0, 1, 2, n // 2, n} & set(range(n + 1))):
+            for k in sorted({0, 1, 2, n // 9, n // 2, n} & set(range(n + 1))):
                 flat = np.moveaxis(b, axis, -1)
                 descending = np.flip(np.argsort(np.flip(flat, -1), -1, kind="stable"), -1)
                 place = n - 1 - descending if largest else np.argsort(flat, -1, kind="stable")
@@ -188,6 +189,26 @@ def test_top(dtype, largest):
                 found, index = ops.top(b, k, axis, largest)
                 np.testing.assert_array_equal(index, place)
                 np.testing.assert_array_equal(found, np.take_along_axis(b, place, axis))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("operation", [ops.PRODUCT, ops.LARGEST, ops.SMALLEST_ABS, ops.FIND_LARGEST])
+def test_short_rows_of_every_length_and_number(operation, dtype):
+    """Rows are reduced in blocks of as many as a vector has lanes; next to them there is memory of others."""
+    for n, rows in itertools.product([*range(1, 35), 63, 64, 65, 130], [2, 3, 7, 8, 9, 15, 16, 17, 33]):
+        a = values((rows, n), dtype, n)
+        a[rows // 2, n // 3] = np.nan
+        a[-1] = 1.0
+        wide = np.full((rows, n + 3), np.inf, dtype)
+        wide[:, :n] = a
+        for b in (a, wide[:, :n], a[::-1], np.broadcast_to(a[:1], a.shape)):
+            if operation == ops.FIND_LARGEST:
+                found, place = ops.find(b, 1, False, True)
+                np.testing.assert_array_equal(place, np.argmax(b, 1))
+                np.testing.assert_array_equal(found, np.max(b, 1))
+            else:
+                want = REFERENCES[operation](b.astype(np.float64), 1, False)
+                np.testing.assert_allclose(ops.reduce(b, (1,), False, operation), want, rtol=n * np.finfo(dtype).eps)
 
 
 def test_halves_are_summed_in_float32():

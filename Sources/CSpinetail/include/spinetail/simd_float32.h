@@ -252,6 +252,14 @@ SPINETAIL_INLINE float spinetail_smallest_f32(spinetail_f32 a) { return __builti
 #define SPINETAIL_ZIP_HIGH 2, 6, 3, 7
 #endif
 
+/// a₀ b₀ a₁ b₁ … of the lower halves of the lanes, and of the upper ones.
+SPINETAIL_INLINE spinetail_f32 spinetail_zip_low_f32(spinetail_f32 a, spinetail_f32 b) {
+    return __builtin_shufflevector(a, b, SPINETAIL_ZIP_LOW);
+}
+SPINETAIL_INLINE spinetail_f32 spinetail_zip_high_f32(spinetail_f32 a, spinetail_f32 b) {
+    return __builtin_shufflevector(a, b, SPINETAIL_ZIP_HIGH);
+}
+
 /// Transposes a block of width × width: out[k · out_stride + i] = in[i · in_stride + k], zeros where i >= valid. Perfect
 /// shuffles, log2(width) times.
 SPINETAIL_INLINE void

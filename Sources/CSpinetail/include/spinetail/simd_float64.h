@@ -240,6 +240,22 @@ SPINETAIL_INLINE double spinetail_sum_f64(spinetail_f64 a) {
     return d.x + d.y;
 }
 
+/// a · b in one instruction: the operator in Swift is one for each lane, which the compiler puts together again, but not
+/// always to what they came from.
+SPINETAIL_INLINE spinetail_f64 spinetail_multiply_f64(spinetail_f64 a, spinetail_f64 b) { return a * b; }
+
+SPINETAIL_INLINE double spinetail_product_f64(spinetail_f64 a) {
+#if SPINETAIL_VECTOR_BYTES == 64
+    __attribute__((ext_vector_type(4))) double c = a.lo * a.hi;
+    __attribute__((ext_vector_type(2))) double d = c.lo * c.hi;
+#elif SPINETAIL_VECTOR_BYTES == 32
+    __attribute__((ext_vector_type(2))) double d = a.lo * a.hi;
+#else
+    __attribute__((ext_vector_type(2))) double d = a;
+#endif
+    return d.x * d.y;
+}
+
 /// The largest lane; NaN where any lane is NaN is the caller's business.
 SPINETAIL_INLINE double spinetail_largest_f64(spinetail_f64 a) { return __builtin_reduce_max(a); }
 SPINETAIL_INLINE double spinetail_smallest_f64(spinetail_f64 a) { return __builtin_reduce_min(a); }
@@ -254,6 +270,14 @@ SPINETAIL_INLINE double spinetail_smallest_f64(spinetail_f64 a) { return __built
 #define SPINETAIL_ZIP_LOW 0, 2
 #define SPINETAIL_ZIP_HIGH 1, 3
 #endif
+
+/// a₀ b₀ a₁ b₁ … of the lower halves of the lanes, and of the upper ones.
+SPINETAIL_INLINE spinetail_f64 spinetail_zip_low_f64(spinetail_f64 a, spinetail_f64 b) {
+    return __builtin_shufflevector(a, b, SPINETAIL_ZIP_LOW);
+}
+SPINETAIL_INLINE spinetail_f64 spinetail_zip_high_f64(spinetail_f64 a, spinetail_f64 b) {
+    return __builtin_shufflevector(a, b, SPINETAIL_ZIP_HIGH);
+}
 
 /// Transposes a block of width × width: out[k · out_stride + i] = in[i · in_stride + k], zeros where i >= valid. Perfect
 /// shuffles, log2(width) times.
