@@ -341,16 +341,16 @@ def test_outputs_are_made_by_their_recipes():
     assert y.shape == (3, 5) and y.dtype == np.float32 and (y == 5).all()
     into = np.empty((3, 5), np.float32)
     assert kernels.linear_forward(into, x, w, b, 0) is None and (into == y).all()
-    dx, dw, db = kernels.linear_backward(4, None, ((5, 0),), y, x, w)
+    dx, dw, db = kernels.linear_backward(5, None, ((6, 0),), y, None, x, w)
     assert dx.shape == x.shape and dw is None and db.shape == (5,)
-    assert (kernels.linear_backward(dx, None, (5,), y, x, w)[0] is dx) and dx.sum() == 3 * 4 * 25
+    assert (kernels.linear_backward(dx, None, (5,), y, None, x, w)[0] is dx) and dx.sum() == 3 * 4 * 25
     loss, gradient = kernels.cross_entropy((), None, y, np.zeros(3, np.int64), None, -100, 0.0, 1)
     assert loss.shape == () and gradient is None
     big = np.ones((300, 300))
     assert np.array_equal(kernels.activation_forward(1, big, 1, 0.0, 0.0), big)
     before = sys.getrefcount(None)
     for _ in range(1000):
-        kernels.linear_backward(4, None, ((5, 0),), y, x, w)
+        kernels.linear_backward(5, None, ((6, 0),), y, None, x, w)
     assert abs(sys.getrefcount(None) - before) < 50
     for recipe in (
         7,

@@ -112,6 +112,8 @@ extension Product {
     private func runCanonical() -> Int32 {
         if prefersDots { return runDots() }
         if prefersSweep { return runSweep() }
+        if prefersStanding { return runStanding() }
+        if prefersShallow { return runShallow() }
         if prefersDirect { return runDirect() }
         return runBlocked()
     }

@@ -1,16 +1,34 @@
 import CSpinetail
 
 /// sums[column] = Σ over rows of m, pairwise over blocks of rows, so that float32 sums of many rows stay accurate.
-func sumRows<E: Real>(_ m: Matrix<E>, rows: Int, columns: Int, into sums: UnsafeMutablePointer<E>) -> Int32 {
-    let task = RowSums(m: m, rows: rows, columns: columns, sums: sums)
+/// With a mask the sums are over what it lets through, which it keeps, and there may be no sums.
+func sumRows<E: Real>(
+    _ m: Matrix<E>, rows: Int, columns: Int, into sums: UnsafeMutablePointer<E>?, where mask: Rectified<E>? = nil
+) -> Int32 {
+    let task = RowSums(m: m, rows: rows, columns: columns, sums: sums, mask: mask)
     return parallel(pieces(columns, RowSums<E>.columnsPerTask), cost: rows &* columns / 8, task)
+}
+
+/// Lets a gradient through where `output`, of max(0, ·), is not 0 (or less), and keeps it in rows that are `row` apart.
+struct Rectified<E: Real> {
+    let output: Matrix<E>
+    let kept: UnsafeMutablePointer<E>
+    let row: Int
+
+    @inline(__always) func pass(_ grad: E.Lanes, _ row: Int, _ column: Int, _ valid: Int) -> E.Lanes {
+        let y = E.Lanes.loadUpTo(output.base + (row &* output.rowStride &+ column), valid)
+        let passed = Relu.gradient(grad, y, .zero, .zero)
+        passed.storeUpTo(kept + (row &* self.row &+ column), valid)
+        return passed
+    }
 }
 
 private struct RowSums<E: Real>: ParallelTask {
     let m: Matrix<E>
     let rows: Int
     let columns: Int
-    let sums: UnsafeMutablePointer<E>
+    let sums: UnsafeMutablePointer<E>?
+    let mask: Rectified<E>?
 
     static var columnsPerTask: Int { 256 }
 
@@ -21,7 +39,7 @@ private struct RowSums<E: Real>: ParallelTask {
         while column < end {
             let valid = Swift.min(width, end &- column)
             let total = sum(0, rows, column, valid)
-            if valid == width { total.store(sums + column) } else { total.store(sums + column, count: valid) }
+            if let sums { total.storeUpTo(sums + column, valid) }
             column &+= width
         }
     }
@@ -36,11 +54,11 @@ private struct RowSums<E: Real>: ParallelTask {
         var row = first
         while row < last {
             let p = m.base + (row &* m.rowStride &+ column &* m.columnStride)
-            if m.columnStride != 1 {
-                total = total + E.Lanes.gather(p, step: m.columnStride, count: valid)
-            } else {
-                total = total + (valid == E.Lanes.width ? E.Lanes.load(p) : E.Lanes.load(p, count: valid, fill: 0))
-            }
+            var value =
+                m.columnStride == 1
+                ? E.Lanes.loadUpTo(p, valid) : E.Lanes.gather(p, step: m.columnStride, count: valid)
+            if let mask { value = mask.pass(value, row, column, valid) }
+            total = total + value
             row &+= 1
         }
         return total

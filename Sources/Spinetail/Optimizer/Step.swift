@@ -87,16 +87,20 @@ func runStep<Rule: StepRule>(
     }
     offsets[parameters.count] = total
     let pieces = (total &+ stepGrain &- 1) / stepGrain
-    return parallel(pieces, cost: total &* streams / 8, StepTask(rule: rule, parameters: parameters, offsets: offsets))
+    let task = StepTask(rule: rule, parameters: parameters, offsets: offsets, pieces: pieces)
+    return parallel(pieces, cost: total &* streams / 8, task)
 }
 
+/// Pieces go from the last to the first: what backward has written last is still cached, and so will be what the next
+/// forward reads first.
 private struct StepTask<Rule: StepRule>: ParallelTask {
     let rule: Rule
     let parameters: TensorList
     let offsets: UnsafeMutablePointer<Int>
+    let pieces: Int
 
     func run(_ index: Int, worker: Int) {
-        var start = index &* stepGrain
+        var start = (pieces &- 1 &- index) &* stepGrain
         let end = Swift.min(offsets[parameters.count], start &+ stepGrain)
         // The last tensor that begins at or before `start`; empty ones before it are passed over.
         var tensor = 0

@@ -7,7 +7,6 @@ import numpy as np
 from ..autograd.tape import enabled, like, ndarray, record, unbroadcast, wrap
 from ..autograd.tensor import Tensor
 from ..ops import gemm as ops
-from ..ops.activation import relu_backward
 from .door import into
 
 __all__ = ["bilinear", "linear", "matmul"]
@@ -73,7 +72,7 @@ def _recorded(y, input, weight, bias, needs, relu: bool) -> Tensor:
 
     def backward(grad):
         if type(grad) is ndarray:
-            return ops.linear_backward(relu_backward(grad, y) if relu else grad, x, w, needs, bias_type)
+            return ops.linear_backward(grad, x, w, needs, bias_type, y if relu else None)
         if relu:
             grad = grad * wrap((y > 0).astype(y.dtype))
         rows = grad.reshape(-1, grad.shape[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._native import kernels
+from .activation import relu_backward
 from .arrays import empty, is_half
 
 _multiply = kernels.matmul
@@ -136,16 +137,19 @@ def linear_backward(
     weight: np.ndarray,
     needs: tuple[bool, bool, bool] = (True, True, True),
     bias_dtype: np.dtype | None = None,
+    output: np.ndarray | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Gradients of `linear` to input, weight and bias; those not needed are None. float32 as `bias_dtype` is for the
-    float32 bias of float16 or bfloat16 products.
+    float32 bias of float16 or bfloat16 products. With `output` they are those of relu(linear(…)), whose output it is.
     """
     try:
         if input.ndim == 2 and True in needs:
-            first, second, third = 4 if needs[0] else None, 5 if needs[1] else None, ((5, 0),) if needs[2] else None
-            return kernels.linear_backward(first, second, third, grad_output, input, weight)
+            first, second, third = 5 if needs[0] else None, 6 if needs[1] else None, ((6, 0),) if needs[2] else None
+            return kernels.linear_backward(first, second, third, grad_output, output, input, weight)
     except (TypeError, ValueError):
         pass
+    if output is not None:
+        grad_output = relu_backward(grad_output, output)
     dtype = input.dtype
     flat = input.ndim == 2
     rows = input if flat else _rows("linear_backward", input)
@@ -159,7 +163,7 @@ def linear_backward(
     dinput = np.empty(rows.shape, dtype.type) if needs[0] else None
     dweight = np.empty(weight.shape, dtype.type) if needs[1] else None
     dbias = np.empty(weight.shape[0], dtype.type) if needs[2] else None
-    kernels.linear_backward(dinput, dweight, dbias, grads, rows, weight)
+    kernels.linear_backward(dinput, dweight, dbias, grads, None, rows, weight)
     return (dinput if flat or dinput is None else dinput.reshape(input.shape)), dweight, dbias
 
 

@@ -21,6 +21,11 @@ LARGE = [(200, 300, 400), (97, 513, 500), (14, 2100, 33), (1, 700, 900), (6, 300
 LARGE += [(20, 700, 2000), (1103, 70, 900), (5000, 10, 64), (13, 2000, 90), (64, 128, 784)]
 
 
+# B read where it stands (several blocks, odd ends); shallow ones: whole, low and narrow tiles; inner products of rows.
+LARGE += [(17, 48, 64), (32, 97, 131), (64, 512, 784), (90, 61, 95), (256, 50, 300), (24, 300, 1024), (512, 784, 64)]
+LARGE += [(30, 130, 16), (57, 151, 100), (9, 300, 40), (23, 500, 5), (110, 129, 33), (64, 10, 512), (31, 16, 257)]
+
+
 def assert_close(result, a, b, bias=None, relu=False):
     wide = a.astype(np.float64) @ b.astype(np.float64)
     bound = np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)
@@ -134,6 +139,37 @@ def test_linear_backward(dtype, leading):
     assert gemm.linear_backward(grad, x, w, (False, False, False)) == (None, None, None)
 
 
+@pytest.mark.parametrize("dtype", [*DTYPES, np.float16])
+@pytest.mark.parametrize("shape", [(40, 30), (300, 17), (5, 1)])
+@pytest.mark.parametrize("rows", [0, 1, 2, 65, 130])
+@pytest.mark.parametrize("layout", ["C", "stepped", "broadcast"])
+def test_linear_backward_behind_relu(dtype, rows, shape, layout):
+    """With the output of the relu, gradients are those of the gradient that it lets through."""
+    rng = np.random.default_rng(16)
+    i, o = shape
+    x, w = rng.standard_normal((rows, i)).astype(dtype), rng.standard_normal((o, i)).astype(dtype)
+    grad = laid_out(rng, rows, o, dtype, layout)
+    y = np.maximum(laid_out(rng, rows, o, dtype, layout), 0)
+    if rows > 1:
+        y[1, 0] = np.nan
+        y[-1, -1] = -0.0
+    passed = np.where(y <= 0, 0, grad).astype(dtype)
+    for needs in [(True, True, True), (False, True, True), (True, False, False), (False, False, True)]:
+        results = gemm.linear_backward(grad, x, w, needs, output=y)
+        for result, expected in zip(results, gemm.linear_backward(passed, x, w, needs), strict=True):
+            assert (result is None) == (expected is None)
+            if result is not None:
+                assert result.shape == expected.shape and result.dtype == dtype
+                assert np.array_equal(result, expected)
+
+
+def test_linear_backward_refuses_an_output_of_another_shape():
+    x, w, grad = (np.ones(shape, np.float32) for shape in [(3, 4), (5, 4), (3, 5)])
+    for y in (np.ones((3, 4), np.float32), np.ones((3, 5)), np.ones(5, np.float32)):
+        with pytest.raises((ValueError, TypeError)):
+            kernels.linear_backward(5, 6, ((6, 0),), grad, y, x, w)
+
+
 # Code of the activation, the function.
 ENDS = [
     (0, lambda x: x),
@@ -210,7 +246,10 @@ def test_nan_and_infinity_propagate():
     assert np.isnan(result[0]).all() and result[1, 0] == np.inf and np.isnan(result[1, 1]) and (result[2] == 0).all()
 
 
-@pytest.mark.parametrize("shape", [(257, 300, 700), (1, 3000, 500), (64, 64, 64), (24, 900, 900)])
+@pytest.mark.parametrize(
+    "shape",
+    [(257, 300, 700), (1, 3000, 500), (64, 64, 64), (24, 900, 900), (64, 512, 784), (512, 784, 64), (64, 10, 512)],
+)
 def test_same_bits_for_any_number_of_threads(shape):
     m, n, k = shape
     rng = np.random.default_rng(7)

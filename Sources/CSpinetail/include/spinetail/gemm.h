@@ -30,11 +30,13 @@ spinetail_status spinetail_linear_forward(
     const spinetail_array *output, const spinetail_array *input, const spinetail_array *weight,
     const spinetail_array *_Nullable bias, int64_t activation);
 
-/// dinput = doutput · weight, dweight = doutputᵀ · input, dbias = the sum of doutput's rows; NULL ones are skipped.
+/// dinput = doutput · weight, dweight = doutputᵀ · input, dbias = the sum of doutput's rows; NULL ones are skipped. Where
+/// the layer ended with max(0, ·), `output` is what it gave, and doutput counts only where that is not 0.
+/// Scratch: with `output`, a copy of doutput.
 spinetail_status spinetail_linear_backward(
     const spinetail_array *_Nullable dinput, const spinetail_array *_Nullable dweight,
-    const spinetail_array *_Nullable dbias, const spinetail_array *doutput, const spinetail_array *input,
-    const spinetail_array *weight);
+    const spinetail_array *_Nullable dbias, const spinetail_array *doutput, const spinetail_array *_Nullable output,
+    const spinetail_array *input, const spinetail_array *weight);
 
 #if defined(__clang__)
 #pragma clang assume_nonnull end

@@ -1,0 +1,152 @@
+import CSpinetail
+
+/// A · B with few rows of A and a B whose columns run along memory: a batch through a linear layer, x · Wᵀ. Packing B
+/// would take longer than it saves, so the product is made the other way round, Cᵀ = Bᵀ · Aᵀ: B is read where it stands,
+/// one number of each of its columns at a time, A is packed, and blocks of Cᵀ are transposed into C.
+extension Product {
+    /// Bytes of packed A, which stays in the second-level cache.
+    static var standingBytes: Int { 1 << 20 }
+
+    var prefersStanding: Bool {
+        if b.rowStride != 1 || accumulate || epilogue.bias == .perRow || rows > 256 || depth < 64 { return false }
+        let size = MemoryLayout<E>.size
+        let padded = roundUp(rows, Tile<E>.columns)
+        // Lanes that no row fills are computed in vain. Columns that begin at multiples of a page would push each other
+        // out of the first-level cache.
+        return rows > E.Lanes.width && (rows <= Tile<E>.columns || rows &* 8 >= padded &* 7) && depth >= rows
+            && columns >= StandingBlocks<E>.columns && padded &* depth &* size <= Self.standingBytes
+            && (b.columnStride &* size) & 4095 != 0
+    }
+
+    func runStanding() -> Int32 {
+        let size = MemoryLayout<E>.size
+        let blocks = StandingBlocks<E>(product: self)
+        let workers = workerLimit()
+        let aBytes = roundUp((blocks.paddedRows &* depth &+ Packing<E>.slack) &* size, 64)
+        guard let scratch = Scratch.take(aBytes &+ blocks.bytes &* workers) else { return Status.noMemory }
+        defer { Scratch.give(scratch) }
+        let packed = scratch.assumingMemoryBound(to: E.self)
+        let panels = pieces(rows, Tile<E>.columns)
+        var status = parallel(panels, cost: rows &* depth / 12, PackStanding(product: self, packed: packed))
+        if status != Status.ok { return status }
+        var task = blocks
+        task.packed = UnsafePointer(packed)
+        task.scratch = scratch + aBytes
+        status = parallel(
+            pieces(columns, StandingBlocks<E>.columns), cost: rows &* columns &* depth / 56, workers: workers, task)
+        return status
+    }
+}
+
+/// Packs A in panels of Tile.columns rows.
+private struct PackStanding<E: Real>: ParallelTask {
+    let product: Product<E>
+    let packed: UnsafeMutablePointer<E>
+
+    func run(_ index: Int, worker: Int) {
+        let first = index &* Tile<E>.columns
+        Packing<E>.packColumns(
+            product.a.transposed.advanced(rows: 0, columns: first), depth: product.depth,
+            columns: Swift.min(Tile<E>.columns, product.rows &- first), into: packed + first &* product.depth)
+    }
+}
+
+/// A task makes a block of C's columns.
+private struct StandingBlocks<E: Real>: ParallelTask {
+    let product: Product<E>
+    var packed: UnsafePointer<E>
+    var scratch: UnsafeMutableRawPointer
+    let paddedRows: Int
+    let bytes: Int
+
+    static var columns: Int { 48 }
+    static var height: Int { Tile<E>.isWide ? 12 : 6 }
+
+    init(product: Product<E>) {
+        let size = MemoryLayout<E>.size
+        self.product = product
+        packed = UnsafePointer(product.c)
+        scratch = UnsafeMutableRawPointer(product.c)
+        paddedRows = roundUp(product.rows, Tile<E>.columns)
+        bytes = roundUp(paddedRows &* (Self.columns &+ Self.height) &* size, 64)
+    }
+
+    func run(_ index: Int, worker: Int) {
+        let memory = (scratch + worker &* bytes).assumingMemoryBound(to: E.self)
+        let block = memory + paddedRows &* Self.height
+        let first = index &* Self.columns
+        let count = Swift.min(Self.columns, product.columns &- first)
+        var done = 0
+        while done < count {
+            // The last tile begins early enough to be a whole one: sums that it makes again are the same.
+            let start = Swift.min(first &+ done, product.columns &- Self.height)
+            let from = start &- first
+            let b = product.b.transposed.advanced(rows: start, columns: 0)
+            var row = 0
+            while row < product.rows {
+                multiply(b, row: row, column: start, into: block + (from &* paddedRows &+ row))
+                row &+= Tile<E>.columns
+            }
+            done = from &+ Self.height
+        }
+        store(UnsafePointer(block), first, count, edge: memory)
+        product.complete(row: 0, column: first, rows: product.rows, columns: count)
+    }
+
+    /// One tile of Cᵀ: some columns of B with a panel of A.
+    @inline(never)
+    private func multiply(_ b: Matrix<E>, row: Int, column: Int, into c: UnsafeMutablePointer<E>) {
+        let work = StandingWork(
+            depth: product.depth, a: packed + row &* product.depth, b: b, c: c, cRow: paddedRows,
+            bias: product.epilogue.values.map { $0 + column }, floor: product.epilogue.relu ? 0 : nil)
+        if Tile<E>.isWide { work.run(StandingTile<E, 12>.self) } else { work.run(StandingTile<E, 6>.self) }
+    }
+
+    /// Transposes the block into columns `first` ... of C. `edge` has room for what does not fill a vector both ways.
+    private func store(_ block: UnsafePointer<E>, _ first: Int, _ count: Int, edge: UnsafeMutablePointer<E>) {
+        let width = E.Lanes.width
+        var column = 0
+        while column < count {
+            let valid = Swift.min(width, count &- column)
+            var row = 0
+            while row < product.rows {
+                let from = block + (column &* paddedRows &+ row)
+                let to = product.c + (row &* product.cRow &+ first &+ column)
+                if valid == width && row &+ width <= product.rows {
+                    E.Lanes.transpose(from, stride: paddedRows, valid: width, into: to, outStride: product.cRow)
+                } else {
+                    E.Lanes.transpose(from, stride: paddedRows, valid: valid, into: edge, outStride: width)
+                    let rows = Swift.min(width, product.rows &- row)
+                    var r = 0
+                    while r < rows {
+                        E.Lanes.load(edge + r &* width).storeUpTo(to + r &* product.cRow, valid)
+                        r &+= 1
+                    }
+                }
+                row &+= width
+            }
+            column &+= width
+        }
+    }
+}
+
+private struct StandingWork<E: Real> {
+    let depth: Int
+    let a: UnsafePointer<E>
+    let b: Matrix<E>
+    let c: UnsafeMutablePointer<E>
+    let cRow: Int
+    let bias: UnsafePointer<E>?
+    let floor: E?
+
+    @inline(__always) func run<let height: Int>(_ tile: StandingTile<E, height>.Type) {
+        // The columns of the next tile, line by line.
+        let size = MemoryLayout<E>.size
+        let fetch = Prefetch(
+            first: UnsafeRawPointer(b.base + height &* b.rowStride), step: 64,
+            segment: Swift.max(1, (depth &* size) >> 6), jump: b.rowStride &* size)
+        StandingTile<E, height>.multiply(
+            depth: depth, a: b.base, aRow: b.rowStride, b: a, c: c, cRow: cRow, bias: bias, floor: floor,
+            prefetch: fetch)
+    }
+}
