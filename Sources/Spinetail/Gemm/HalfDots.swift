@@ -1,11 +1,11 @@
 import CSpinetail
 
-/// Few rows against a B that runs along depth in memory (a linear layer's forward): inner products, B read once where it
+/// Some rows against a B that runs along depth in memory (a linear layer's forward): inner products, B read once where it
 /// stands and widened in registers. A's rows are widened beforehand, first numbers of pairs apart from second ones.
 extension HalfProduct {
     fileprivate static var dotColumns: Int { 64 }
 
-    var prefersDots: Bool { rows <= 12 && depth > 0 && b.rowStride == 1 && a.columnStride == 1 }
+    var prefersDots: Bool { rows <= 48 && depth > 0 && b.rowStride == 1 && a.columnStride == 1 }
 
     func runDots(workers: Int) -> Int32 {
         let padded = roundUp(depth, HalfPairs.width)
@@ -58,26 +58,33 @@ private struct HalfDotColumns<H: HalfFormat>: ParallelTask {
         let first = index &* step
         let count = Swift.min(step, product.columns &- first)
         let mine = sums + worker &* product.rows &* step
+        let tiles = pieces(product.rows, Tile<Float>.isWide ? 6 : 2)
         var i = 0
         while i < count {
-            let valid = Swift.min(4, count &- i)
+            let b = product.b.base + (first &+ i) &* product.b.columnStride
             var row = 0
-            while row < product.rows {
-                let left = product.rows &- row
-                let tile = HalfDots(
-                    depth: product.depth, b: product.b.base + (first &+ i) &* product.b.columnStride,
-                    bColumn: product.b.columnStride, x: x + row &* xRow, xRow: xRow, out: mine + (row &* step &+ i),
-                    outRow: step, valid: valid, fetches: row == 0)
-                if left >= 4 && Tile<Float>.isWide {
-                    HalfDotTile<H, 4>.multiply(tile)
-                    row &+= 4
-                } else if left >= 2 {
-                    HalfDotTile<H, 2>.multiply(tile)
-                    row &+= 2
-                } else {
-                    HalfDotTile<H, 1>.multiply(tile)
-                    row &+= 1
+            var tile = 0
+            while tile < tiles {
+                let height = pieces(product.rows &- row, tiles &- tile)
+                let dots = HalfDots(
+                    depth: product.depth, b: b, bColumn: product.b.columnStride, valid: count &- i,
+                    x: x + row &* xRow, xRow: xRow, out: mine + (row &* step &+ i), outRow: step, tile: tile,
+                    tiles: tiles)
+                switch height {
+                case 1: HalfDotTile<H, 1>.multiply(dots)
+                case 2: HalfDotTile<H, 2>.multiply(dots)
+                default:
+                    if Tile<Float>.isWide {
+                        switch height {
+                        case 3: HalfDotTile<H, 3>.multiply(dots)
+                        case 4: HalfDotTile<H, 4>.multiply(dots)
+                        case 5: HalfDotTile<H, 5>.multiply(dots)
+                        default: HalfDotTile<H, 6>.multiply(dots)
+                        }
+                    }
                 }
+                row &+= height
+                tile &+= 1
             }
             i &+= 4
         }
@@ -85,21 +92,22 @@ private struct HalfDotColumns<H: HalfFormat>: ParallelTask {
     }
 }
 
-/// Inner products of rows of x with up to four columns of B.
+/// Inner products of rows of x with four columns of B; where fewer are `valid`, the last one is repeated.
 private struct HalfDots {
     let depth: Int
     let b: UnsafePointer<UInt16>
     let bColumn: Int
+    let valid: Int
     let x: UnsafePointer<Float>
     let xRow: Int
     let out: UnsafeMutablePointer<Float>
     let outRow: Int
-    let valid: Int
-    /// Whether B comes for the first time, so that what follows is fetched.
-    let fetches: Bool
+    /// The tiles of these columns share the fetching of the next four.
+    let tile: Int
+    let tiles: Int
 }
 
-/// `rows` × 4 inner products at once; a missing column repeats the last one and is not stored.
+/// `rows` × 4 inner products at once.
 private enum HalfDotTile<H: HalfFormat, let rows: Int> {
     @inline(__always)
     static func multiply(_ p: HalfDots) {
@@ -113,15 +121,19 @@ private enum HalfDotTile<H: HalfFormat, let rows: Int> {
         var s2 = InlineArray<rows, FloatLanes>(repeating: FloatLanes(repeating: 0))
         var s3 = InlineArray<rows, FloatLanes>(repeating: FloatLanes(repeating: 0))
         let pair = HalfPairs.width
-        // Short rows: the next four columns; long ones: what comes next in the row.
-        let ahead = p.depth <= 2048 ? 4 &* step : 1024
+        let each = p.tiles == 1 ? 4 : p.tiles < 4 ? 2 : 1
+        let fetched = p.tile &* each < 4 ? each : 0
+        // A single tile's long rows come too late by then: what is next in them.
+        let ahead = p.tiles == 1 && p.depth > 2048 ? 1024 : 4 &* step
+        let next = b0 + (p.tile &* each &* step &+ ahead)
         var k = 0
         while k &+ pair <= p.depth {
-            if p.fetches {
-                spinetail_prefetch(b0 + (k &+ ahead))
-                spinetail_prefetch(b1 + (k &+ ahead))
-                spinetail_prefetch(b2 + (k &+ ahead))
-                spinetail_prefetch(b3 + (k &+ ahead))
+            var line = next + k
+            var i = 0
+            while i < fetched {
+                spinetail_prefetch(line)
+                line += step
+                i &+= 1
             }
             add(
                 p.x + k, p.xRow, spinetail_load_pairs(b0 + k), spinetail_load_pairs(b1 + k),
@@ -136,11 +148,8 @@ private enum HalfDotTile<H: HalfFormat, let rows: Int> {
                 HalfPairs.load(b2 + k, left: left), HalfPairs.load(b3 + k, left: left), &s0, &s1, &s2, &s3)
         }
         for r in 0..<rows {
-            let out = p.out + r &* p.outRow
-            out[0] = s0[unchecked: r].sum()
-            if p.valid > 1 { out[1] = s1[unchecked: r].sum() }
-            if p.valid > 2 { out[2] = s2[unchecked: r].sum() }
-            if p.valid > 3 { out[3] = s3[unchecked: r].sum() }
+            spinetail_sum_four(
+                s0[unchecked: r], s1[unchecked: r], s2[unchecked: r], s3[unchecked: r], p.out + r &* p.outRow)
         }
     }
 

@@ -11,14 +11,13 @@ enum HalfPacking<H: HalfFormat> {
         _ m: Matrix<UInt16>, count: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<Float>,
         block: UnsafeMutablePointer<Float>
     ) {
+        if m.rowStride == 1 { return packAlong(m, count: count, depth: depth, panel: panel, into: out) }
         var first = 0
         while first < count {
             let valid = Swift.min(panel, count &- first)
             let source = m.advanced(rows: first, columns: 0)
             let target = out + first &* depth
-            if m.rowStride == 1 {
-                packAlong(source, valid: valid, depth: depth, panel: panel, into: target)
-            } else if m.columnStride == 1 {
+            if m.columnStride == 1 {
                 packAcross(source, valid: valid, depth: depth, panel: panel, into: target, block: block)
             } else {
                 packAny(source, valid: valid, depth: depth, panel: panel, into: target)
@@ -27,21 +26,28 @@ enum HalfPacking<H: HalfFormat> {
         }
     }
 
-    /// Neighbours in the panel are neighbours in memory.
+    /// Neighbours in the panel are neighbours in memory: reads run through all panels at once.
     private static func packAlong(
-        _ m: Matrix<UInt16>, valid: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<Float>
+        _ m: Matrix<UInt16>, count: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<Float>
     ) {
         let width = FloatLanes.width
         var k = 0
         while k < depth {
-            let p = m.base + k &* m.columnStride
-            let q = out + k &* panel
-            var i = 0
-            while i < panel {
-                let left = Swift.min(width, valid &- i)
-                let lanes = left > 0 ? H.load(p + i, count: left) : FloatLanes(repeating: 0)
-                lanes.store(q + i)
-                i &+= width
+            var p = m.base + k &* m.columnStride
+            var q = out + k &* panel
+            var left = count
+            while left > 0 {
+                let valid = Swift.min(panel, left)
+                var i = 0
+                while i < panel {
+                    let count = Swift.min(width, valid &- i)
+                    let lanes = count > 0 ? H.load(p + i, count: count) : FloatLanes(repeating: 0)
+                    if i &+ width <= panel { lanes.store(q + i) } else { lanes.store(q + i, count: panel &- i) }
+                    i &+= width
+                }
+                p += panel
+                q += panel &* depth
+                left &-= panel
             }
             k &+= 1
         }

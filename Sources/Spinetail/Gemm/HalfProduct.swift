@@ -17,6 +17,7 @@ extension HalfProduct {
         if depth == 1 { product.a.columnStride = 1 }
         if depth == 1 { product.b.rowStride = 1 }
         if product.prefersDots { return product.runDots(workers: workers) }
+        if product.prefersSweep { return product.runSweep(workers: workers) }
         if columns <= 4 && rows > columns {
             let swapped = product.transposed
             if swapped.prefersDots { return swapped.runDots(workers: workers) }

@@ -62,36 +62,10 @@ private struct SweepColumns<E: Real>: ParallelTask {
         let first = index &* columnsPerTask
         let count = Swift.min(columnsPerTask, product.columns &- first)
         if !product.accumulate { clear(first, count) }
-        var k = 0
-        while k < product.depth {
-            let steps = Swift.min(Self.group, product.depth &- k)
-            var row = 0
-            while row < product.rows {
-                let left = product.rows &- row
-                let a = packedA + (k &* product.rows &+ row &* Self.group)
-                let b = product.b.base + (k &* product.b.rowStride &+ first)
-                let c = product.c + (row &* product.cRow &+ first)
-                let strip = SweepStrip(
-                    a: a, b: b, bRow: product.b.rowStride, c: c, cRow: product.cRow, count: count, steps: steps)
-                if left >= 8 {
-                    strip.run(Rows<8>.self)
-                    row &+= 8
-                } else if left >= 6 {
-                    strip.run(Rows<6>.self)
-                    row &+= 6
-                } else if left >= 4 {
-                    strip.run(Rows<4>.self)
-                    row &+= 4
-                } else if left >= 2 {
-                    strip.run(Rows<2>.self)
-                    row &+= 2
-                } else {
-                    strip.run(Rows<1>.self)
-                    row &+= 1
-                }
-            }
-            k &+= Self.group
-        }
+        SweepBlock<Stored<E>>(
+            a: packedA, b: product.b.base + first, bRow: product.b.rowStride, c: product.c + first,
+            cRow: product.cRow, rows: product.rows, columns: count, depth: product.depth
+        ).run()
         complete(first, count)
     }
 
@@ -134,47 +108,117 @@ private struct SweepColumns<E: Real>: ParallelTask {
     }
 }
 
+/// Numbers as they stand in memory, and the sums that are made of them.
+protocol SweepSource<Sum> {
+    associatedtype Sum: Real
+    associatedtype Number
+    static func load(_ p: UnsafePointer<Number>) -> Sum.Lanes
+    /// The first `count` lanes, zeros in the others.
+    static func load(_ p: UnsafePointer<Number>, count: Int) -> Sum.Lanes
+}
+
+/// Numbers that are summed in their own format.
+private enum Stored<E: Real>: SweepSource {
+    typealias Sum = E
+    typealias Number = E
+    @inline(__always) static func load(_ p: UnsafePointer<E>) -> E.Lanes { E.Lanes.load(p) }
+    @inline(__always) static func load(_ p: UnsafePointer<E>, count: Int) -> E.Lanes { E.Lanes.loadUpTo(p, count) }
+}
+
+/// c += a · b for a few rows; a is packed in groups of eight columns, b's rows run along memory and are streamed.
+struct SweepBlock<S: SweepSource> {
+    let a: UnsafePointer<S.Sum>
+    let b: UnsafePointer<S.Number>
+    let bRow: Int
+    let c: UnsafeMutablePointer<S.Sum>
+    let cRow: Int
+    let rows: Int
+    let columns: Int
+    let depth: Int
+
+    func run() {
+        var k = 0
+        while k < depth {
+            let steps = Swift.min(8, depth &- k)
+            var row = 0
+            while row < rows {
+                let left = rows &- row
+                let strip = SweepStrip<S>(
+                    a: a + (k &* rows &+ row &* 8), b: b + k &* bRow, bRow: bRow, c: c + row &* cRow, cRow: cRow,
+                    count: columns, steps: steps, fetches: row == 0)
+                if left >= 8 {
+                    strip.run(Rows<8>.self)
+                    row &+= 8
+                } else if left >= 6 {
+                    strip.run(Rows<6>.self)
+                    row &+= 6
+                } else if left >= 4 {
+                    strip.run(Rows<4>.self)
+                    row &+= 4
+                } else if left >= 2 {
+                    strip.run(Rows<2>.self)
+                    row &+= 2
+                } else {
+                    strip.run(Rows<1>.self)
+                    row &+= 1
+                }
+            }
+            k &+= 8
+        }
+    }
+}
+
 private enum Rows<let count: Int> {}
 
 /// c[r, i] += Σ over at most eight steps of a[r · 8 + step] · b[step, i], for `count` columns.
-private struct SweepStrip<E: Real> {
-    let a: UnsafePointer<E>
-    let b: UnsafePointer<E>
+private struct SweepStrip<S: SweepSource> {
+    typealias Lanes = S.Sum.Lanes
+    let a: UnsafePointer<S.Sum>
+    let b: UnsafePointer<S.Number>
     let bRow: Int
-    let c: UnsafeMutablePointer<E>
+    let c: UnsafeMutablePointer<S.Sum>
     let cRow: Int
     let count: Int
     let steps: Int
+    /// Whether b comes for the first time, so that its next eight rows are fetched.
+    let fetches: Bool
 
     @inline(__always) func run<let rows: Int>(_ height: Rows<rows>.Type) {
         if steps < 8 {
             edge(rows, from: 0, steps: steps)
             return
         }
-        let width = E.Lanes.width
+        let width = Lanes.width
         var i = 0
         while i &+ width <= count {
             let p = b + i
-            let b0 = E.Lanes.load(p)
-            let b1 = E.Lanes.load(p + bRow)
-            let b2 = E.Lanes.load(p + 2 &* bRow)
-            let b3 = E.Lanes.load(p + 3 &* bRow)
-            let b4 = E.Lanes.load(p + 4 &* bRow)
-            let b5 = E.Lanes.load(p + 5 &* bRow)
-            let b6 = E.Lanes.load(p + 6 &* bRow)
-            let b7 = E.Lanes.load(p + 7 &* bRow)
+            if fetches && i & (64 / MemoryLayout<S.Number>.size &- 1) == 0 {
+                var next = p + 8 &* bRow
+                for _ in 0..<8 {
+                    spinetail_prefetch_far(next)
+                    next += bRow
+                }
+            }
+            let b0 = S.load(p)
+            let b1 = S.load(p + bRow)
+            let b2 = S.load(p + 2 &* bRow)
+            let b3 = S.load(p + 3 &* bRow)
+            let b4 = S.load(p + 4 &* bRow)
+            let b5 = S.load(p + 5 &* bRow)
+            let b6 = S.load(p + 6 &* bRow)
+            let b7 = S.load(p + 7 &* bRow)
             for r in 0..<rows {
                 let w = a + 8 &* r
                 let q = c + (r &* cRow &+ i)
-                var sum = E.Lanes.load(q)
-                sum = E.Lanes.fma(E.Lanes(repeating: w[0]), b0, sum)
-                sum = E.Lanes.fma(E.Lanes(repeating: w[1]), b1, sum)
-                sum = E.Lanes.fma(E.Lanes(repeating: w[2]), b2, sum)
-                sum = E.Lanes.fma(E.Lanes(repeating: w[3]), b3, sum)
-                sum = E.Lanes.fma(E.Lanes(repeating: w[4]), b4, sum)
-                sum = E.Lanes.fma(E.Lanes(repeating: w[5]), b5, sum)
-                sum = E.Lanes.fma(E.Lanes(repeating: w[6]), b6, sum)
-                sum = E.Lanes.fma(E.Lanes(repeating: w[7]), b7, sum)
+                var sum = Lanes.load(q)
+                sum = Lanes.fma(Lanes(repeating: w[0]), b0, sum)
+                sum = Lanes.fma(Lanes(repeating: w[1]), b1, sum)
+                sum = Lanes.fma(Lanes(repeating: w[2]), b2, sum)
+                sum = Lanes.fma(Lanes(repeating: w[3]), b3, sum)
+                sum = Lanes.fma(Lanes(repeating: w[4]), b4, sum)
+                sum = Lanes.fma(Lanes(repeating: w[5]), b5, sum)
+                sum = Lanes.fma(Lanes(repeating: w[6]), b6, sum)
+                sum = Lanes.fma(Lanes(repeating: w[7]), b7, sum)
                 sum.store(q)
             }
             i &+= width
@@ -189,15 +233,15 @@ private struct SweepStrip<E: Real> {
             var i = first
             while i < count {
                 let q = c + (r &* cRow &+ i)
-                var sum = E.Lanes.loadUpTo(q, count &- i)
+                var sum = Lanes.loadUpTo(q, count &- i)
                 var k = 0
                 while k < steps {
-                    sum = E.Lanes.fma(
-                        E.Lanes(repeating: a[8 &* r &+ k]), E.Lanes.loadUpTo(b + (k &* bRow &+ i), count &- i), sum)
+                    sum = Lanes.fma(
+                        Lanes(repeating: a[8 &* r &+ k]), S.load(b + (k &* bRow &+ i), count: count &- i), sum)
                     k &+= 1
                 }
                 sum.storeUpTo(q, count &- i)
-                i &+= E.Lanes.width
+                i &+= Lanes.width
             }
             r &+= 1
         }

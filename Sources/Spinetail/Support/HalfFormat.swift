@@ -1,7 +1,7 @@
 import CSpinetail
 
 /// A 16-bit floating point format: storage only, its numbers are float32 in registers.
-protocol HalfFormat {
+protocol HalfFormat: SweepSource where Sum == Float, Number == UInt16 {
     static func widen(_ bits: spinetail_u16) -> FloatLanes
     /// Rounds to nearest, ties to even.
     static func narrow(_ lanes: FloatLanes) -> spinetail_u16

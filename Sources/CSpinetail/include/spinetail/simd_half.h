@@ -118,6 +118,21 @@ SPINETAIL_INLINE spinetail_f32 spinetail_second_f16(spinetail_u32 pairs) {
     return spinetail_widen_f16(__builtin_convertvector(pairs >> 16, spinetail_u16));
 }
 
+/// The sums of four vectors' lanes, in out[0 ... 3].
+SPINETAIL_INLINE void
+spinetail_sum_four(spinetail_f32 a, spinetail_f32 b, spinetail_f32 c, spinetail_f32 d, float *out) {
+#if SPINETAIL_VECTOR_BYTES == 64
+    __m512 ab = _mm512_unpacklo_ps((__m512)a, (__m512)b) + _mm512_unpackhi_ps((__m512)a, (__m512)b);
+    __m512 cd = _mm512_unpacklo_ps((__m512)c, (__m512)d) + _mm512_unpackhi_ps((__m512)c, (__m512)d);
+    __m512 all = _mm512_shuffle_ps(ab, cd, 0x44) + _mm512_shuffle_ps(ab, cd, 0xEE);
+    __m256 half = _mm512_castps512_ps256(all) + _mm512_extractf32x8_ps(all, 1);
+    _mm_storeu_ps(out, _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1));
+#else
+    for (int i = 1; i < SPINETAIL_VECTOR_BYTES / 4; i++) a[0] += a[i], b[0] += b[i], c[0] += c[i], d[0] += d[i];
+    out[0] = a[0], out[1] = b[0], out[2] = c[0], out[3] = d[0];
+#endif
+}
+
 #undef SPINETAIL_INLINE
 #pragma clang assume_nonnull end
 
