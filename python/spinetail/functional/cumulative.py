@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..autograd.tape import enabled, like, like_output, ndarray, record, wrap
+from ..autograd.tape import enabled, like, like_output, record, wrap
 from ..autograd.tensor import Tensor
+from ..ops import cumulative as ops
 from .door import mutable, operation
 from .extremes import Found
 from .indexing import gather
@@ -18,68 +19,74 @@ def _flip(v, dim: int):
     return v.flip(dim) if isinstance(v, Tensor) else np.flip(v, dim)
 
 
-def _cumsum(v, dim: int):
-    return cumsum.__wrapped__(v, dim) if isinstance(v, Tensor) else np.cumsum(v, dim)
+def _sum_from_end(v, dim: int):
+    """The sums from each element to the last one."""
+    if isinstance(v, Tensor):
+        return _flip(cumsum.__wrapped__(_flip(v, dim), dim), dim)
+    return ops.running(v, dim, reverse=True)
+
+
+def _accumulated(name: str, input: Tensor, dim, dtype, product: bool) -> tuple:
+    """(the input in its dtype, the axis or None for a scalar, the result)."""
+    if dtype is not None:
+        input = input.to(dtype)
+    x = input._array
+    dim = wrap_dim(name, dim, x.ndim)
+    if x.ndim == 0:
+        return input, None, input.clone() if dtype is not None or x.dtype.kind not in "biu" else input.to(np.int64)
+    y = ops.running(x, dim, product)
+    return input, dim, y if dtype is None or y.dtype == x.dtype else y.astype(x.dtype)
 
 
 @operation
 def cumsum(input, dim, *, dtype=None, out=None):
-    """Running sums: out[i] = input[0] + … + input[i] along `dim`; integers are summed in int64.
+    """Running sums: out[i] = input[0] + … + input[i] along `dim`.
+
+    Shapes: any; the result has the input's. `dtype` converts the input first; without it, integers and bools are summed
+    in int64, modulo 2⁶⁴. float32 is summed in float64: the error is at most eps·|out[i]| + n·eps(float64)·Σ|x|.
+
+    Raises: IndexError for a dimension that is not there.
+
+    Source: torch.cumsum.
 
     >>> import spinetail as st
     >>> st.cumsum(st.tensor([1.0, 2.0, 3.0]), 0)
     tensor([1., 3., 6.])
     """
-    if dtype is not None:
-        input = input.to(dtype)
-    x = input._array
-    dim = wrap_dim("cumsum", dim, x.ndim)
-    if x.ndim == 0:
-        return input.clone() if x.dtype.kind not in "biu" else input.to(np.int64)
-    y = np.cumsum(x, dim, dtype=np.int64 if dtype is None and x.dtype.kind in "biu" else None)
-    if not (input._requires_grad and enabled()):
-        return wrap(y)
-    return record(y, (input,), lambda grad: (_flip(_cumsum(_flip(grad, dim), dim), dim),), name="cumsum", twice=True)
+    input, dim, y = _accumulated("cumsum", input, dim, dtype, False)
+    if dim is None or not (input._requires_grad and enabled()):
+        return y if dim is None else wrap(y)
+    return record(y, (input,), lambda grad: (_sum_from_end(grad, dim),), name="cumsum", twice=True)
 
 
 @operation
 def cumprod(input, dim, *, dtype=None, out=None):
     """Running products: out[i] = input[0] · … · input[i] along `dim`.
 
+    Shapes and `dtype` as for `cumsum`; float32 is multiplied in float64. The gradient needs no division, so zeros are
+    elements like others: input[i] gets out[i - 1] · s[i] with s[i] = grad[i] + input[i + 1] · s[i + 1].
+
+    Raises: IndexError for a dimension that is not there; RuntimeError for a second derivative where there are zeros.
+
+    Source: torch.cumprod.
+
     >>> import spinetail as st
     >>> st.cumprod(st.tensor([1.0, 2.0, 3.0]), 0)
     tensor([1., 2., 6.])
     """
-    if dtype is not None:
-        input = input.to(dtype)
+    input, dim, y = _accumulated("cumprod", input, dim, dtype, True)
+    if dim is None or not (input._requires_grad and enabled()):
+        return y if dim is None else wrap(y)
     x = input._array
-    dim = wrap_dim("cumprod", dim, x.ndim)
-    if x.ndim == 0:
-        return input.clone() if x.dtype.kind not in "biu" else input.to(np.int64)
-    y = np.cumprod(x, dim, dtype=np.int64 if dtype is None and x.dtype.kind in "biu" else None)
-    if not (input._requires_grad and enabled()):
-        return wrap(y)
 
     def backward(grad):
-        if x.all():
-            product = like_output(grad, y)
-            return (_flip(_cumsum(_flip(grad * product, dim), dim), dim) / like(grad, input),)
-        if isinstance(grad, Tensor):
+        if not isinstance(grad, Tensor):
+            return (ops.running_product_backward(grad, y, x, dim),)
+        if not x.all():
             raise RuntimeError("[cumprod] create_graph=True is not supported for products with zeros")
-        return (_product_slopes(x, grad, dim),)
+        return (_sum_from_end(grad * like_output(grad, y), dim) / like(grad, input),)
 
     return record(y, (input,), backward, (input,), "cumprod", saved_output=True, twice=True)
-
-
-def _product_slopes(x: ndarray, grad: ndarray, dim: int) -> ndarray:
-    """The gradient of cumprod where elements may be zero: one product without each element in turn."""
-    x, grad = np.moveaxis(x, dim, 0), np.moveaxis(grad, dim, 0)
-    result = np.empty_like(x)
-    for i in range(len(x)):
-        others = x.copy()
-        others[i] = 1
-        result[i] = (np.cumprod(others, 0)[i:] * grad[i:]).sum(0)
-    return np.moveaxis(result, 0, dim)
 
 
 def _running(name: str, wins, doc: str):
@@ -123,7 +130,7 @@ def logcumsumexp(input, dim):
             return (grad,)
         shrink = (-total).exp() if isinstance(grad, Tensor) else np.exp(-total)
         grow = v.exp() if isinstance(grad, Tensor) else np.exp(v)
-        return (_flip(_cumsum(_flip(grad * shrink, dim), dim), dim) * grow,)
+        return (_sum_from_end(grad * shrink, dim) * grow,)
 
     return record(y, (input,), backward, (input,), "logcumsumexp", saved_output=True, twice=True)
 

@@ -349,10 +349,11 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     return record(y, (input,), backward, (input,), "norm", saved_output=True, twice=True)
 
 
-def _truth(name: str, compute, doc: str):
+def _truth(name: str, every: bool, doc: str):
     def function(input, dim=None, keepdim=False, *, axis=None, keepdims=False, out=None):
         x = input._array
-        return wrap(compute(x, _dims(name, dim, axis, x.ndim), keepdims=keepdim or keepdims))
+        y = ops.any_or_all(x, _dims(name, dim, axis, x.ndim), keepdim or keepdims, every)
+        return wrap(y.view(np.uint8) if x.dtype == np.uint8 else y)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
@@ -360,8 +361,30 @@ def _truth(name: str, compute, doc: str):
     return operation(function)
 
 
-all = _truth("all", np.all, "Whether all elements (of `dim`) are nonzero; true for none.")
-any = _truth("any", np.any, "Whether some element (of `dim`) is nonzero; false for none.")
+all = _truth(
+    "all",
+    True,
+    """Whether all elements (of `dim`, one or several) are nonzero; true for none. NaN is nonzero.
+
+    dtypes: all; the result is bool, for uint8 uint8, as in PyTorch.
+
+    >>> import spinetail as st
+    >>> st.all(st.tensor([[1.0, 0.0], [2.0, 3.0]]), 1)
+    tensor([False,  True])
+    """,
+)
+any = _truth(
+    "any",
+    False,
+    """Whether some element (of `dim`, one or several) is nonzero; false for none. NaN is nonzero.
+
+    dtypes: all; the result is bool, for uint8 uint8, as in PyTorch.
+
+    >>> import spinetail as st
+    >>> st.any(st.tensor([[1.0, 0.0], [0.0, 0.0]]), 1)
+    tensor([ True, False])
+    """,
+)
 
 
 @operation

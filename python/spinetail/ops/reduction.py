@@ -26,6 +26,8 @@ _SECOND = {
     **{LARGEST_ABS: LARGEST, SMALLEST_ABS: SMALLEST, LOG_SUM_EXP: LOG_SUM_EXP, NORM: NORM},
 }
 _empty, _kernel = np.empty, kernels.reduction
+_BOOL, _INT64 = np.dtype(np.bool_), np.dtype(np.int64)
+_TRUTHS = frozenset(map(np.dtype, ("?", "i1", "u1", "i4", "i8", "f2", "f4", "f8")))
 
 
 def takes(x: Array) -> bool:
@@ -75,7 +77,7 @@ def find(x: Array, axis: int | None, keepdims: bool, largest: bool, values: bool
     first, last = (0, len(shape) - 1 if shape else 0) if axis is None else (axis, axis)
     kept = shape[:first] + ((1,) * (last + 1 - first) if keepdims else ()) + shape[last + 1 :]
     best = _empty(kept, x.dtype) if values else None
-    places = _empty(kept, np.int64)
+    places = _empty(kept, _INT64)
     _kernel(best, places, x, first, last, FIND_LARGEST if largest else FIND_SMALLEST, 1.0)
     return best, places
 
@@ -162,3 +164,25 @@ def _in_steps(x: Array, axes: list[int], keepdims: bool, operation: int, paramet
     part = reduce(x, tuple(axes[start:]), True, operation)
     y = reduce(part, tuple(axes[:start]), True, _SECOND[operation], parameter)
     return y if keepdims else y.reshape(_kept(x.shape, axes, False))
+
+
+def any_or_all(x: Array, axes: Axes, keepdims: bool, every: bool) -> Array:
+    """Whether some element, or every one, of each line is not zero: bool. NaN is not zero.
+
+    >>> import numpy as np
+    >>> any_or_all(np.array([[0.0, 5.0], [0.0, 0.0]]), (1,), False, False)
+    array([ True, False])
+    """
+    shape = x.shape
+    if x.dtype.kind not in "biuf" and not is_half(x.dtype):
+        raise TypeError(f"[{'all' if every else 'any'}] expected numbers or bools, but got {x.dtype}")
+    if x.dtype not in _TRUTHS or not x.dtype.isnative:
+        x = np.asarray(x != 0)
+    axes = tuple(range(len(shape))) if axes is None else tuple(sorted(axes))
+    first, last = (axes[0], axes[-1]) if axes else (0, 0)
+    if last - first != len(axes) - 1 and axes:  # not neighbours: moved to the end
+        x = x.transpose(*[a for a in range(len(shape)) if a not in axes], *axes)
+        first, last = len(shape) - len(axes), len(shape) - 1
+    y = _empty(_kept(shape, axes, keepdims), _BOOL)
+    kernels.truth(y, x if x.flags.c_contiguous else np.array(x, order="C"), first, last, int(every))
+    return y

@@ -211,6 +211,31 @@ def test_short_rows_of_every_length_and_number(operation, dtype):
                 np.testing.assert_allclose(ops.reduce(b, (1,), False, operation), want, rtol=n * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("every", [False, True])
+@pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", ">f4"])
+def test_truth(dtype, every):
+    """any and all, over all sets of axes: zeros of both signs, NaN, nothing, other layouts."""
+    whole = np.all if every else np.any
+    for shape in [*SHAPES, (0,), (3, 0), (0, 3), (2, 200_000), (3, 5, 2050)]:
+        for share in (0.0, 0.02, 0.98, 1.0):
+            a = np.asarray(np.random.default_rng(0).random(shape) < share, dtype)
+            if np.dtype(dtype).kind == "f" and a.size:
+                a.flat[0] = np.nan if share else -0.0
+            for b in (a, np.asfortranarray(a), np.asarray(np.flip(a))):
+                for axes, keep in itertools.product(axes_of(shape), (False, True)):
+                    got = ops.any_or_all(b, axes, keep, every)
+                    np.testing.assert_array_equal(got, whole(b, axes, keepdims=keep))
+                    assert got.dtype == bool
+
+
+def test_truth_of_uint8_is_uint8():
+    for function in (spinetail.any, spinetail.all):
+        assert function(spinetail.tensor([0, 7], dtype=spinetail.uint8)).dtype == spinetail.uint8
+        assert function(spinetail.tensor([0, 7])).dtype == spinetail.bool
+    with pytest.raises(TypeError, match=r"expected numbers or bools"):
+        ops.any_or_all(np.zeros(3, np.complex64), None, False, True)
+
+
 def test_halves_are_summed_in_float32():
     a = np.full(10_000, 1.001, np.float16)
     assert ops.sum(a).dtype == np.float16 and abs(float(ops.sum(a)) - 10_010) < 8

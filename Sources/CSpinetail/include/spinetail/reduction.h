@@ -40,6 +40,29 @@ spinetail_status spinetail_reduction(
 spinetail_status spinetail_top(
     const spinetail_array *values, const spinetail_array *indices, const spinetail_array *input, int64_t largest);
 
+/// What runs along a line.
+enum {
+    SPINETAIL_RUNNING_SUM = 0,
+    SPINETAIL_RUNNING_PRODUCT = 1,
+};
+
+/// output[i] = input[0] ∘ … ∘ input[i] along an axis, or from the end if `reverse` is not 0; both C-contiguous, of one
+/// shape. The output has the dtype of a floating point input, which is computed in float64; for integers and bool it is
+/// int64, computed modulo 2^64.
+spinetail_status spinetail_running(
+    const spinetail_array *output, const spinetail_array *input, int64_t axis, int64_t operation, int64_t reverse);
+
+/// The gradient of running products, for zeros too: dinput[i] = output[i - 1] · s[i], s[i] = doutput[i] + input[i + 1] ·
+/// s[i + 1]. All C-contiguous, of one shape.
+spinetail_status spinetail_running_product_backward(
+    const spinetail_array *dinput, const spinetail_array *doutput, const spinetail_array *output,
+    const spinetail_array *input, int64_t axis);
+
+/// Whether some element of each line along the axes first ... last of a C-contiguous input is not zero, or whether all
+/// of them are not if `all` is not 0. Any dtype; NaN is not zero. output is bool, with a result for each line in C order.
+spinetail_status
+spinetail_truth(const spinetail_array *output, const spinetail_array *input, int64_t first, int64_t last, int64_t all);
+
 #if defined(__clang__)
 #pragma clang assume_nonnull end
 #endif

@@ -243,6 +243,7 @@ SPINETAIL_INLINE double spinetail_sum_f64(spinetail_f64 a) {
 /// a · b in one instruction: the operator in Swift is one for each lane, which the compiler puts together again, but not
 /// always to what they came from.
 SPINETAIL_INLINE spinetail_f64 spinetail_multiply_f64(spinetail_f64 a, spinetail_f64 b) { return a * b; }
+SPINETAIL_INLINE spinetail_f64 spinetail_add_f64(spinetail_f64 a, spinetail_f64 b) { return a + b; }
 
 SPINETAIL_INLINE double spinetail_product_f64(spinetail_f64 a) {
 #if SPINETAIL_VECTOR_BYTES == 64
@@ -254,6 +255,44 @@ SPINETAIL_INLINE double spinetail_product_f64(spinetail_f64 a) {
     __attribute__((ext_vector_type(2))) double d = a;
 #endif
     return d.x * d.y;
+}
+
+/// The lanes `1 << step` places up, `fill` below them.
+SPINETAIL_INLINE spinetail_f64 spinetail_up_f64(spinetail_f64 a, spinetail_f64 fill, int64_t step) {
+#if SPINETAIL_VECTOR_BYTES == 64
+    if (step == 0) return __builtin_shufflevector(a, fill, 8, 0, 1, 2, 3, 4, 5, 6);
+    if (step == 1) return __builtin_shufflevector(a, fill, 8, 8, 0, 1, 2, 3, 4, 5);
+    return __builtin_shufflevector(a, fill, 8, 8, 8, 8, 0, 1, 2, 3);
+#elif SPINETAIL_VECTOR_BYTES == 32
+    if (step == 0) return __builtin_shufflevector(a, fill, 4, 0, 1, 2);
+    return __builtin_shufflevector(a, fill, 4, 4, 0, 1);
+#else
+    return __builtin_shufflevector(a, fill, 2, 0);
+#endif
+}
+
+/// Lane i is the sum, or the product, of the lanes 0 ... i.
+SPINETAIL_INLINE spinetail_f64 spinetail_running_sum_f64(spinetail_f64 a) {
+    for (int64_t step = 0; (SPINETAIL_VECTOR_BYTES / 8) >> step > 1; step++)
+        a = a + spinetail_up_f64(a, (spinetail_f64)0.0, step);
+    return a;
+}
+SPINETAIL_INLINE spinetail_f64 spinetail_running_product_f64(spinetail_f64 a) {
+    for (int64_t step = 0; (SPINETAIL_VECTOR_BYTES / 8) >> step > 1; step++)
+        a = a * spinetail_up_f64(a, (spinetail_f64)1.0, step);
+    return a;
+}
+
+/// The last lane in all of them, and the lanes from the last to the first.
+SPINETAIL_INLINE spinetail_f64 spinetail_last_f64(spinetail_f64 a) { return a[SPINETAIL_VECTOR_BYTES / 8 - 1]; }
+SPINETAIL_INLINE spinetail_f64 spinetail_reverse_f64(spinetail_f64 a) {
+#if SPINETAIL_VECTOR_BYTES == 64
+    return __builtin_shufflevector(a, a, 7, 6, 5, 4, 3, 2, 1, 0);
+#elif SPINETAIL_VECTOR_BYTES == 32
+    return __builtin_shufflevector(a, a, 3, 2, 1, 0);
+#else
+    return __builtin_shufflevector(a, a, 1, 0);
+#endif
 }
 
 /// The largest lane; NaN where any lane is NaN is the caller's business.
