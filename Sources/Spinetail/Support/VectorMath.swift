@@ -73,14 +73,20 @@ extension Lanes {
     }
 
     @inline(__always) static func exp(_ x: Self) -> Self {
-        let (_, n, r) = reduce(max(exponentialLow, min(exponentialHigh, x)))
-        return scale(one + expm1Reduced(r), n)
+        expBelow(min(exponentialHigh, x))
     }
 
     /// eˣ for x ≤ 0, as softmax and sigmoid need it.
     @inline(__always) static func expNonPositive(_ x: Self) -> Self {
-        let (_, n, r) = reduce(max(exponentialLow, x))
-        return scale(one + expm1Reduced(r), n)
+        expBelow(x)
+    }
+
+    /// eˣ up to exponentialHigh. Where it is 0, so is its argument: processors take a hundred times as long over results
+    /// that are too small, and rows of logits are full of -∞.
+    @inline(__always) private static func expBelow(_ x: Self) -> Self {
+        let none = less(x, exponentialLow)
+        let (_, n, r) = reduce(select(none, zero, x))
+        return select(none, zero, scale(one + expm1Reduced(r), n))
     }
 
     @inline(__always) static func expm1(_ x: Self) -> Self {

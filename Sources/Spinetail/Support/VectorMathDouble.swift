@@ -2,7 +2,7 @@ import CSpinetail
 
 // Coefficients come from tools/fit_polynomials.py, which also states how good each fit is.
 extension DoubleLanes: VectorMath {
-    @inline(__always) static var exponentialLow: Self { Self(repeating: -746) }
+    @inline(__always) static var exponentialLow: Self { Self(repeating: -745.14) }
     @inline(__always) static var exponentialHigh: Self { Self(repeating: 710) }
     @inline(__always) static var gateEnd: Self { Self(repeating: -760) }
     @inline(__always) static var gateNear: Double { 708 }

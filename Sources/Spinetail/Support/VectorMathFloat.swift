@@ -2,7 +2,7 @@ import CSpinetail
 
 // Coefficients come from tools/fit_polynomials.py, which also states how good each fit is.
 extension FloatLanes: VectorMath {
-    @inline(__always) static var exponentialLow: Self { Self(repeating: -104.5) }
+    @inline(__always) static var exponentialLow: Self { Self(repeating: -103.98) }
     @inline(__always) static var exponentialHigh: Self { Self(repeating: 89) }
     @inline(__always) static var gateEnd: Self { Self(repeating: -112) }
     @inline(__always) static var gateNear: Float { 87 }
