@@ -123,15 +123,15 @@ private enum HalfDotTile<H: HalfFormat, let rows: Int> {
         let pair = HalfPairs.width
         let each = p.tiles == 1 ? 4 : p.tiles < 4 ? 2 : 1
         let fetched = p.tile &* each < 4 ? each : 0
-        // A single tile's long rows come too late by then: what is next in them.
-        let ahead = p.tiles == 1 && p.depth > 2048 ? 1024 : 4 &* step
-        let next = b0 + (p.tile &* each &* step &+ ahead)
+        // The next columns, if long into the second-level cache; a single tile fetches what is next in long rows.
+        let isLong = p.depth > 2048
+        let next = b0 + (p.tile &* each &* step &+ (isLong && p.tiles == 1 ? 1024 : 4 &* step))
         var k = 0
         while k &+ pair <= p.depth {
             var line = next + k
             var i = 0
             while i < fetched {
-                spinetail_prefetch(line)
+                if isLong && p.tiles > 1 { spinetail_prefetch_far(line) } else { spinetail_prefetch(line) }
                 line += step
                 i &+= 1
             }
