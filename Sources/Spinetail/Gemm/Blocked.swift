@@ -24,20 +24,17 @@ struct Product<E: Real> {
 
 extension Product {
     /// The packed way. A is packed in tiles of rows. A task takes a block of rows and a group of B's panels, and multiplies
-    /// one panel after the other, all of it in its cache, with all its rows; meanwhile the tiles fetch the next panel.
-    /// Panels are packed beforehand where several blocks of rows share them, else by the task.
+    /// one packed panel after the other, all of it in its cache, with all its rows; meanwhile the tiles copy or fetch the
+    /// next panel.
     func runBlocked() -> Int32 {
         let workers = workerLimit()
-        let cut = Blocking<E>(rows: rows, columns: columns, depth: depth)
+        let cut = Blocking<E>(rows: rows, columns: columns, depth: depth, workers: workers)
         let size = MemoryLayout<E>.size
         let blocksAtOnce = Swift.min(cut.rowBlocks, cut.rowBlocksAtOnce)
         let depthsAtOnce = Swift.min(cut.depthBlocks, cut.depthBlocksAtOnce)
-        let whole = roundUp(columns, Tile<E>.columns)
-        let columnsAtOnce = cut.sharesB ? Swift.min(whole, cut.columnsAtOnce(depths: depthsAtOnce)) : whole
         let aBytes = blocksAtOnce &* cut.tilesPerBlock &* depthsAtOnce &* cut.tileElements &* size
-        let panelBytes = roundUp(cut.depth &* Tile<E>.columns &* size, 64) &+ 64
-        let bBytes = cut.sharesB ? columnsAtOnce &* depthsAtOnce &* cut.depth &* size : workers &* panelBytes
-        guard let scratch = Scratch.take(aBytes &+ bBytes) else { return Status.noMemory }
+        let panelBytes = roundUp((cut.depth &* Tile<E>.columns &+ Packing<E>.slack) &* size, 64) &+ 64
+        guard let scratch = Scratch.take(aBytes &+ 2 &* workers &* panelBytes) else { return Status.noMemory }
         defer { Scratch.give(scratch) }
         var task = MultiplyBlocks(
             product: self, cut: cut, packedA: scratch.assumingMemoryBound(to: E.self), packedB: scratch + aBytes,
@@ -51,34 +48,14 @@ extension Product {
                 let volume = tiles &* cut.height &* task.depths &* cut.depth
                 let packed = parallel(tiles, cost: volume / 4, PackTiles(task: task, tiles: tiles))
                 if packed != Status.ok { return packed }
-                task.firstColumn = 0
-                while task.firstColumn < columns {
-                    task.columns = Swift.min(columnsAtOnce, columns &- task.firstColumn)
-                    let status = task.runGroups(blocks: blocks, volume: volume, workers: workers)
-                    if status != Status.ok { return status }
-                    task.firstColumn &+= task.columns
-                }
+                let status = parallel(
+                    blocks &* pieces(columns, cut.columns), cost: volume / 64 &* columns, workers: workers, task)
+                if status != Status.ok { return status }
                 task.firstBlock &+= blocks
             }
             task.firstDepth &+= task.depths
         }
         return Status.ok
-    }
-}
-
-/// Packs eight panels of B for one block of depth.
-private struct PackPanels<E: Real>: ParallelTask {
-    let task: MultiplyBlocks<E>
-
-    static var columns: Int { 8 &* Tile<E>.columns }
-
-    func run(_ index: Int, worker: Int) {
-        let d = remainder(index, by: task.depths)
-        let first = divide(index, by: task.depths) &* Self.columns
-        let k = (task.firstDepth &+ d) &* task.cut.depth
-        Packing<E>.packColumns(
-            task.product.b.advanced(rows: k, columns: task.firstColumn &+ first), depth: task.depthOfBlock(d),
-            columns: Swift.min(Self.columns, task.columns &- first), into: task.sharedPanel(d, first))
     }
 }
 
@@ -113,8 +90,6 @@ private struct MultiplyBlocks<E: Real>: ParallelTask {
     var firstBlock = 0
     var firstDepth = 0
     var depths = 0
-    var firstColumn = 0
-    var columns = 0
 
     init(
         product: Product<E>, cut: Blocking<E>, packedA: UnsafeMutablePointer<E>, packedB: UnsafeMutableRawPointer,
@@ -136,99 +111,93 @@ private struct MultiplyBlocks<E: Real>: ParallelTask {
         Swift.min(cut.depth, cut.wholeDepth &- (firstDepth &+ d) &* cut.depth)
     }
 
-    /// The shared packed panel of a column, counted from the first one.
-    @inline(__always) func sharedPanel(_ d: Int, _ column: Int) -> UnsafeMutablePointer<E> {
-        packedB.assumingMemoryBound(to: E.self)
-            + (d &* roundUp(columns, Tile<E>.columns) &* cut.depth &+ column &* depthOfBlock(d))
-    }
-
-    func runGroups(blocks: Int, volume: Int, workers: Int) -> Int32 {
-        if cut.sharesB {
-            let tasks = pieces(columns, PackPanels<E>.columns) &* depths
-            let packed = parallel(tasks, cost: columns / 4 &* depths &* cut.depth, PackPanels(task: self))
-            if packed != Status.ok { return packed }
-        }
-        return parallel(
-            blocks &* pieces(columns, cut.columns), cost: volume / 64 &* columns, workers: workers, self)
-    }
-
     func run(_ index: Int, worker: Int) {
-        let groups = pieces(columns, cut.columns)
+        let groups = pieces(product.columns, cut.columns)
         let block = divide(index, by: groups)
-        let firstTile = block &* cut.tilesPerBlock
-        let tiles = Swift.min(cut.tilesPerBlock, cut.tiles &- firstBlock &* cut.tilesPerBlock &- firstTile)
         let first = remainder(index, by: groups) &* cut.columns
-        let last = Swift.min(columns, first &+ cut.columns)
-        let row = (firstBlock &* cut.tilesPerBlock &+ firstTile) &* cut.height
-        let own = (packedB + worker &* panelBytes).assumingMemoryBound(to: E.self)
+        let last = Swift.min(product.columns, first &+ cut.columns)
+        let own = packedB + 2 &* worker &* panelBytes
+        var panel = own.assumingMemoryBound(to: E.self)
+        var other = (own + panelBytes).assumingMemoryBound(to: E.self)
+        var isPacked = false
         var d = 0
         while d < depths {
-            let k = (firstDepth &+ d) &* cut.depth
-            let depth = depthOfBlock(d)
             var column = first
             while column < last {
-                let count = Swift.min(Tile<E>.columns, last &- column)
                 let more = column &+ Tile<E>.columns < last
-                let b = product.b.advanced(rows: k, columns: firstColumn &+ column)
-                var panel = own
-                var next = product.b.advanced(
-                    rows: more ? k : k &+ depth, columns: firstColumn &+ (more ? column &+ Tile<E>.columns : first))
-                if cut.sharesB {
-                    panel = sharedPanel(d, column)
-                    // As a matrix whose rows are lines of memory.
-                    let following = UnsafePointer(panel + Tile<E>.columns &* depth)
-                    next = Matrix(base: following, rowStride: Tile<E>.columns, columnStride: 1)
-                } else {
-                    Packing<E>.packColumns(b, depth: depth, columns: count, into: panel)
-                }
-                multiply(
-                    tile(d, firstTile), tiles, panel, depth: depth, row: row, column: firstColumn &+ column,
-                    columns: count, k: k, next: next)
+                let part = PanelPart(task: self, block: block, d: d, column: column, last: last)
+                let next = PanelPart(
+                    task: self, block: block, d: more ? d : d &+ 1, column: more ? column &+ Tile<E>.columns : first,
+                    last: last)
+                if !isPacked { part.pack(into: panel) }
+                part.multiply(by: panel, next: next, into: other)
+                isPacked = next.isCopied
+                swap(&panel, &other)
                 column &+= Tile<E>.columns
             }
             d &+= 1
         }
     }
+}
 
-    /// One panel of B with all tiles of the task's rows.
-    @inline(__always)
-    private func multiply(
-        _ a: UnsafeMutablePointer<E>, _ tiles: Int, _ b: UnsafeMutablePointer<E>, depth: Int, row: Int, column: Int,
-        columns: Int, k: Int, next: Matrix<E>
-    ) {
-        let stride = Swift.min(cut.depthBlocks, cut.depthBlocksAtOnce) &* cut.tileElements
+/// A panel of B, for one block of depth and one of rows.
+private struct PanelPart<E: Real> {
+    let task: MultiplyBlocks<E>
+    let block: Int
+    let d: Int
+    let column: Int
+    let columns: Int
+    /// Where the depth begins, in the whole product, and its length; 0 behind the last block.
+    let k: Int
+    let depth: Int
+
+    init(task: MultiplyBlocks<E>, block: Int, d: Int, column: Int, last: Int) {
+        self.task = task
+        self.block = block
+        self.d = d
+        self.column = column
+        columns = Swift.min(Tile<E>.columns, last &- column)
+        k = (task.firstDepth &+ d) &* task.cut.depth
+        depth = d < task.depths ? task.depthOfBlock(d) : 0
+    }
+
+    @inline(__always) var matrix: Matrix<E> { task.product.b.advanced(rows: k, columns: column) }
+
+    /// Whether the tiles of the panel before copy this one.
+    @inline(__always) var isCopied: Bool {
+        task.product.b.columnStride == 1 && columns == Tile<E>.columns
+    }
+
+    /// Whether they only fetch it.
+    @inline(__always) var isFetched: Bool { task.product.b.columnStride != 1 && task.product.b.rowStride == 1 }
+
+    func pack(into panel: UnsafeMutablePointer<E>) {
+        Packing<E>.packColumns(matrix, depth: depth, columns: columns, into: panel)
+    }
+
+    /// The panel with all tiles of the task's rows.
+    func multiply(by panel: UnsafeMutablePointer<E>, next: PanelPart, into other: UnsafeMutablePointer<E>) {
+        let cut = task.cut
+        let product = task.product
+        let firstTile = block &* cut.tilesPerBlock
+        let tiles = Swift.min(cut.tilesPerBlock, cut.tiles &- task.firstBlock &* cut.tilesPerBlock &- firstTile)
+        let row = (task.firstBlock &* cut.tilesPerBlock &+ firstTile) &* cut.height
         let last = k &+ depth >= cut.wholeDepth
+        let comes = next.isCopied || next.isFetched ? next.depth : 0
         var t = 0
         while t < tiles {
             let first = row &+ t &* cut.height
             let valid = Swift.min(cut.height, product.rows &- first)
             PanelTile<E>.multiply(
-                height: cut.height, depth: depth, a: a + t &* stride, b: b,
+                height: cut.height, depth: depth, a: task.tile(d, firstTile &+ t), b: panel,
                 c: product.c + (first &* product.cRow &+ column), cRow: product.cRow, validRows: valid,
                 validColumns: columns, accumulate: product.accumulate || k > 0,
                 epilogue: last ? product.epilogue.advanced(rows: first, columns: column) : .nothing,
-                prefetch: prefetch(next, depth: depth, tile: t))
+                ahead: PanelAhead(
+                    next: next.matrix, rows: comes, columns: next.columns, into: other, tile: t, tiles: tiles,
+                    depth: depth))
             if last { product.complete(row: first, column: column, rows: valid, columns: columns) }
             t &+= 1
         }
-    }
-
-    /// The first two tiles fetch a half of the next panel each.
-    @inline(__always)
-    private func prefetch(_ next: Matrix<E>, depth: Int, tile: Int) -> Prefetch {
-        let width = E.Lanes.width
-        let size = MemoryLayout<E>.size
-        if tile < 2 && next.columnStride == 1 {
-            return Prefetch(
-                first: UnsafeRawPointer(next.base + tile &* width), step: next.rowStride &* size, segment: depth,
-                jump: 0)
-        }
-        if tile < 2 && next.rowStride == 1 {
-            return Prefetch(
-                first: UnsafeRawPointer(next.base + tile &* width &* next.columnStride),
-                step: MemoryLayout<E.Lanes>.size,
-                segment: Swift.max(1, divide(depth, by: width)), jump: next.columnStride &* size)
-        }
-        return Prefetch(first: UnsafeRawPointer(packedA), step: 0, segment: depth, jump: 0)
     }
 }

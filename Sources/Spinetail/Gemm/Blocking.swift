@@ -1,7 +1,7 @@
 import CSpinetail
 
-/// How a large product is cut. Sizes depend on the problem alone, so results do not depend on the number of threads.
-/// A block of A (544 KiB, or 320 where blocks share B's panels) is meant to stay in the second-level cache together with one panel of B.
+/// How a large product is cut. Depth is cut by the problem alone, so results do not depend on the number of threads.
+/// A block of A (544 KiB) is meant to stay in the second-level cache together with two panels of B.
 struct Blocking<E: Real> {
     /// Rows of a tile, its number in all and in a block of rows; blocks of rows.
     let height: Int
@@ -14,23 +14,19 @@ struct Blocking<E: Real> {
     let wholeDepth: Int
     /// Columns of a task.
     let columns: Int
-    /// Whether many blocks of rows share B's packed panels; a few pack each panel where they use it.
-    let sharesB: Bool
     /// Elements from one packed tile of A to the next.
     let tileElements: Int
 
     private static var blockElements: Int { (544 << 10) / MemoryLayout<E>.size }
-    private static var sharedElements: Int { (320 << 10) / MemoryLayout<E>.size }
     private static var shallow: Int { 384 &* 4 / MemoryLayout<E>.size }
     private static var deep: Int { 1024 &* 4 / MemoryLayout<E>.size }
     private static var packedElements: Int { (32 << 20) / MemoryLayout<E>.size }
 
-    init(rows: Int, columns: Int, depth: Int) {
+    init(rows: Int, columns: Int, depth: Int, workers: Int) {
         wholeDepth = depth
         height = PanelTile<E>.height(for: rows)
         tiles = pieces(rows, height)
-        sharesB = rows > 1100
-        let block = sharesB ? Self.sharedElements : Self.blockElements
+        let block = Self.blockElements
         let longest = Swift.max(1, divide(block, by: Self.shallow &* height))
         rowBlocks = pieces(tiles, longest)
         tilesPerBlock = pieces(tiles, rowBlocks)
@@ -39,17 +35,11 @@ struct Blocking<E: Real> {
         depthBlocks = Swift.max(1, pieces(depth, deepest))
         self.depth = depthBlocks == 1 ? depth : roundUp(pieces(depth, depthBlocks), E.Lanes.width)
         tileElements = roundUp(height &* self.depth &+ Packing<E>.slack, 64 / MemoryLayout<E>.size)
-        // Enough tasks for many threads; wide ones where A has to come again for each.
+        // Sums do not depend on how columns are cut, so threads may decide it. A task packs its first panel alone.
         let panels = pieces(columns, Tile<E>.columns)
-        let wanted = pieces(depthBlocks > 1 ? 16 : 32, rowBlocks)
         let largest = Swift.max(1, divide(1 << 29, by: tilesPerBlock &* height &* depth &* Tile<E>.columns))
-        self.columns = Swift.min(Swift.min(16, largest), pieces(panels, wanted)) &* Tile<E>.columns
-    }
-
-    /// How much of B is packed at a time where it is shared: whole groups, at most 16 MiB.
-    func columnsAtOnce(depths: Int) -> Int {
-        let groups = divide(Self.packedElements >> 1, by: columns &* depths &* depth)
-        return Swift.max(1, groups) &* columns
+        let wanted = workers == 1 ? 1 : pieces(2 &* workers, rowBlocks)
+        self.columns = Swift.min(Swift.min(32, largest), pieces(panels, wanted)) &* Tile<E>.columns
     }
 
     /// How much of A is packed at a time.
@@ -78,7 +68,7 @@ enum PanelTile<E: Real> {
     @inline(never)
     static func multiply(
         height: Int, depth: Int, a: UnsafePointer<E>, b: UnsafePointer<E>, c: UnsafeMutablePointer<E>, cRow: Int,
-        validRows: Int, validColumns: Int, accumulate: Bool, epilogue: Epilogue<E>, prefetch: Prefetch
+        validRows: Int, validColumns: Int, accumulate: Bool, epilogue: Epilogue<E>, ahead: PanelAhead<E>
     ) {
         var r = 0
         while r < validRows {
@@ -88,7 +78,7 @@ enum PanelTile<E: Real> {
         }
         let work = PanelWork(
             depth: depth, a: a, b: b, c: c, cRow: cRow, validRows: validRows, validColumns: validColumns,
-            accumulate: accumulate, epilogue: epilogue, prefetch: prefetch)
+            accumulate: accumulate, epilogue: epilogue, ahead: ahead)
         if Tile<E>.isWide {
             switch height {
             case 14: work.run(RegisterTile<E, 14>.self)
@@ -118,12 +108,12 @@ private struct PanelWork<E: Real> {
     let validColumns: Int
     let accumulate: Bool
     let epilogue: Epilogue<E>
-    let prefetch: Prefetch
+    let ahead: PanelAhead<E>
 
     @inline(__always) func run<let rows: Int>(_ tile: RegisterTile<E, rows>.Type) {
         RegisterTile<E, rows>.multiply(
             depth: depth, a: a, aRow: 1, aDepth: rows, b: b, bDepth: Tile<E>.columns, c: c, cRow: cRow,
             validRows: validRows, validColumns: validColumns, accumulate: accumulate, epilogue: epilogue,
-            prefetch: prefetch)
+            ahead: ahead)
     }
 }

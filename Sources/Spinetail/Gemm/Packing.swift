@@ -49,11 +49,12 @@ enum Packing<E: Real> {
     }
 
     /// Neighbours in the panel are neighbours in memory: copy vectors, one line of memory after the other, so that
-    /// reads run through all panels at once.
+    /// reads run through all panels at once. The hardware does not foresee rows that are far apart.
     private static func packAlong(
         _ m: Matrix<E>, count: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>
     ) {
         let width = E.Lanes.width
+        let ahead = 8 &* m.columnStride
         var k = 0
         while k < depth {
             var p = m.base + k &* m.columnStride
@@ -63,9 +64,11 @@ enum Packing<E: Real> {
                 let valid = Swift.min(panel, left)
                 var i = 0
                 while i &+ width <= valid {
+                    spinetail_prefetch(p + (ahead &+ i))
                     E.Lanes.load(p + i).store(q + i)
                     i &+= width
                 }
+                spinetail_prefetch(p + (ahead &+ valid &- 1))
                 if i < valid {
                     E.Lanes.load(p + i, count: valid &- i, fill: 0).store(q + i, count: valid &- i)
                     i = valid
