@@ -12,18 +12,19 @@ struct Blocking<E: Real> {
     let depth: Int
     let depthBlocks: Int
     let wholeDepth: Int
-    /// Columns of a task.
+    /// Columns of a task, and of the whole product.
     let columns: Int
+    let wholeColumns: Int
     /// Elements from one packed tile of A to the next.
     let tileElements: Int
 
     private static var blockElements: Int { (544 << 10) / MemoryLayout<E>.size }
     private static var shallow: Int { 384 &* 4 / MemoryLayout<E>.size }
     private static var deep: Int { 1024 &* 4 / MemoryLayout<E>.size }
-    private static var packedElements: Int { (32 << 20) / MemoryLayout<E>.size }
 
     init(rows: Int, columns: Int, depth: Int, workers: Int) {
         wholeDepth = depth
+        wholeColumns = columns
         height = PanelTile<E>.height(for: rows)
         tiles = pieces(rows, height)
         let block = Self.blockElements
@@ -35,24 +36,27 @@ struct Blocking<E: Real> {
         depthBlocks = Swift.max(1, pieces(depth, deepest))
         self.depth = depthBlocks == 1 ? depth : roundUp(pieces(depth, depthBlocks), E.Lanes.width)
         tileElements = roundUp(height &* self.depth &+ Packing<E>.slack, 64 / MemoryLayout<E>.size)
-        // Sums do not depend on how columns are cut, so threads may decide it. A task packs its first panel alone.
+        // Sums do not depend on how columns are cut, so the number of threads may decide it. Each task packs a block of A
+        // and its first panel of B while no sums are made, so tasks are as wide as the threads' balance allows.
         let panels = pieces(columns, Tile<E>.columns)
         let largest = Swift.max(1, divide(1 << 29, by: tilesPerBlock &* height &* depth &* Tile<E>.columns))
-        let wanted = workers == 1 ? 1 : pieces(2 &* workers, rowBlocks)
-        self.columns = Swift.min(Swift.min(32, largest), pieces(panels, wanted)) &* Tile<E>.columns
+        let wanted = workers == 1 ? 1 : pieces((tilesPerBlock >= 8 ? 4 : 2) &* workers, rowBlocks)
+        self.columns = Swift.min(Swift.min(64, largest), pieces(panels, wanted)) &* Tile<E>.columns
     }
 
-    /// How much of A is packed at a time.
-    var depthBlocksAtOnce: Int {
-        Swift.max(1, divide(Self.packedElements, by: tilesPerBlock &* tileElements))
+    var groups: Int { pieces(wholeColumns, columns) }
+    var tasks: Int { rowBlocks &* groups }
+
+    @inline(__always) func depth(ofBlock d: Int) -> Int { Swift.min(depth, wholeDepth &- d &* depth) }
+    @inline(__always) func tiles(ofBlock block: Int) -> Int {
+        Swift.min(tilesPerBlock, tiles &- block &* tilesPerBlock)
     }
-    var rowBlocksAtOnce: Int {
-        Swift.max(
-            1,
-            divide(
-                Self.packedElements,
-                by: tilesPerBlock &* tileElements &* Swift.min(depthBlocks, depthBlocksAtOnce)))
+
+    // A worker's memory: the number of the block of A that it holds, that block, two panels of B.
+    var panelElements: Int {
+        roundUp(depth &* Tile<E>.columns &+ Packing<E>.slack, 64 / MemoryLayout<E>.size)
     }
+    var workerBytes: Int { 64 &+ (tilesPerBlock &* tileElements &+ 2 &* panelElements) &* MemoryLayout<E>.size }
 }
 
 /// The register tile in several heights, so that few rows, or a number of rows just above a multiple, waste little.
@@ -65,20 +69,8 @@ enum PanelTile<E: Real> {
         return even <= 8 ? 8 : even == 9 ? 10 : even
     }
 
-    @inline(never)
-    static func multiply(
-        height: Int, depth: Int, a: UnsafePointer<E>, b: UnsafePointer<E>, c: UnsafeMutablePointer<E>, cRow: Int,
-        validRows: Int, validColumns: Int, accumulate: Bool, epilogue: Epilogue<E>, ahead: PanelAhead<E>
-    ) {
-        var r = 0
-        while r < validRows {
-            spinetail_prefetch(c + r &* cRow)
-            spinetail_prefetch(c + (r &* cRow &+ E.Lanes.width))
-            r &+= 1
-        }
-        let work = PanelWork(
-            depth: depth, a: a, b: b, c: c, cRow: cRow, validRows: validRows, validColumns: validColumns,
-            accumulate: accumulate, epilogue: epilogue, ahead: ahead)
+    @inline(__always)
+    static func multiply(_ work: borrowing PanelWork<E>, height: Int) {
         if Tile<E>.isWide {
             switch height {
             case 14: work.run(RegisterTile<E, 14>.self)
@@ -98,7 +90,8 @@ enum PanelTile<E: Real> {
     }
 }
 
-private struct PanelWork<E: Real> {
+/// A tile's operands: A in a panel of its height, B in one of Tile.columns.
+struct PanelWork<E: Real> {
     let depth: Int
     let a: UnsafePointer<E>
     let b: UnsafePointer<E>
@@ -110,7 +103,13 @@ private struct PanelWork<E: Real> {
     let epilogue: Epilogue<E>
     let ahead: PanelAhead<E>
 
-    @inline(__always) func run<let rows: Int>(_ tile: RegisterTile<E, rows>.Type) {
+    @inline(never) func run<let rows: Int>(_ tile: RegisterTile<E, rows>.Type) {
+        var r = 0
+        while r < validRows {
+            spinetail_prefetch(c + r &* cRow)
+            spinetail_prefetch(c + (r &* cRow &+ E.Lanes.width))
+            r &+= 1
+        }
         RegisterTile<E, rows>.multiply(
             depth: depth, a: a, aRow: 1, aDepth: rows, b: b, bDepth: Tile<E>.columns, c: c, cRow: cRow,
             validRows: validRows, validColumns: validColumns, accumulate: accumulate, epilogue: epilogue,
