@@ -37,9 +37,14 @@ extension Product {
             (scratch + worker &* cut.workerBytes).storeBytes(of: -1, as: Int.self)
             worker &+= 1
         }
-        let cost = cut.tiles &* cut.height &* depth / 64 &* columns
-        return parallel(
-            cut.tasks, cost: cost, workers: workers, MultiplyBlocks(product: self, cut: cut, scratch: scratch))
+        var task = MultiplyBlocks(product: self, cut: cut, scratch: scratch, d: 0)
+        while task.d < cut.depthBlocks {
+            let cost = cut.tiles &* cut.height &* cut.depth(ofBlock: task.d) / 64 &* columns
+            let status = parallel(cut.tasks, cost: cost, workers: workers, task)
+            if status != Status.ok { return status }
+            task.d &+= 1
+        }
+        return Status.ok
     }
 }
 
@@ -47,43 +52,37 @@ private struct MultiplyBlocks<E: Real>: ParallelTask {
     let product: Product<E>
     let cut: Blocking<E>
     let scratch: UnsafeMutableRawPointer
+    /// The block of depth.
+    var d: Int
 
     func run(_ index: Int, worker: Int) {
-        // Neighbours in number have different blocks of rows, so that a thread is likely to get the one it has packed.
-        let block = remainder(index, by: cut.rowBlocks)
-        let first = divide(index, by: cut.rowBlocks) &* cut.columns
+        let block = cut.block(ofTask: index)
+        let first = cut.group(ofTask: index) &* cut.columns
         let last = Swift.min(product.columns, first &+ cut.columns)
         let own = scratch + worker &* cut.workerBytes
         let a = (own + 64).assumingMemoryBound(to: E.self)
         var panel = a + cut.tilesPerBlock &* cut.tileElements
         var other = panel + cut.panelElements
         var isPacked = false
-        var d = 0
-        while d < cut.depthBlocks {
-            let number = block &* cut.depthBlocks &+ d
-            if own.load(as: Int.self) != number {
-                packRows(block, d, into: a)
-                own.storeBytes(of: number, as: Int.self)
-            }
-            var column = first
-            while column < last {
-                let more = column &+ Tile<E>.columns < last
-                let part = PanelPart(task: self, block: block, d: d, column: column, last: last)
-                let next = PanelPart(
-                    task: self, block: block, d: more ? d : d &+ 1, column: more ? column &+ Tile<E>.columns : first,
-                    last: last)
-                if !isPacked { part.pack(into: panel) }
-                part.multiply(a, by: panel, next: next, into: other)
-                isPacked = next.isCopied
-                swap(&panel, &other)
-                column &+= Tile<E>.columns
-            }
-            d &+= 1
+        let number = block &* cut.depthBlocks &+ d
+        if own.load(as: Int.self) != number {
+            packRows(block, into: a)
+            own.storeBytes(of: number, as: Int.self)
+        }
+        var column = first
+        while column < last {
+            let part = PanelPart(task: self, block: block, column: column, last: last)
+            let next = PanelPart(task: self, block: block, column: column &+ Tile<E>.columns, last: last)
+            if !isPacked { part.pack(into: panel) }
+            part.multiply(a, by: panel, next: next, into: other)
+            isPacked = next.isCopied
+            swap(&panel, &other)
+            column &+= Tile<E>.columns
         }
     }
 
     /// One tile after the other, of one block of rows and one of depth.
-    private func packRows(_ block: Int, _ d: Int, into out: UnsafeMutablePointer<E>) {
+    private func packRows(_ block: Int, into out: UnsafeMutablePointer<E>) {
         let tiles = cut.tiles(ofBlock: block)
         var t = 0
         while t < tiles {
@@ -103,24 +102,27 @@ private struct PanelPart<E: Real> {
     let block: Int
     let column: Int
     let columns: Int
-    /// Where the depth begins, in the whole product, and its length; 0 behind the last block.
+    /// Where the block's depth begins, in the whole product, and its length.
     let k: Int
     let depth: Int
 
-    init(task: MultiplyBlocks<E>, block: Int, d: Int, column: Int, last: Int) {
+    /// Behind `last` a panel has no columns.
+    init(task: MultiplyBlocks<E>, block: Int, column: Int, last: Int) {
         self.task = task
         self.block = block
         self.column = column
-        columns = Swift.min(Tile<E>.columns, last &- column)
-        k = d &* task.cut.depth
-        depth = Swift.max(0, task.cut.depth(ofBlock: d))
+        columns = Swift.max(0, Swift.min(Tile<E>.columns, last &- column))
+        k = task.d &* task.cut.depth
+        depth = task.cut.depth(ofBlock: task.d)
     }
 
     @inline(__always) var matrix: Matrix<E> { task.product.b.advanced(rows: k, columns: column) }
 
     /// Whether the tiles of the panel before copy this one, or only fetch it.
     @inline(__always) var isCopied: Bool { task.product.b.columnStride == 1 && columns == Tile<E>.columns }
-    @inline(__always) var isFetched: Bool { task.product.b.columnStride != 1 && task.product.b.rowStride == 1 }
+    @inline(__always) var isFetched: Bool {
+        columns > 0 && task.product.b.columnStride != 1 && task.product.b.rowStride == 1
+    }
 
     func pack(into panel: UnsafeMutablePointer<E>) {
         Packing<E>.packColumns(matrix, depth: depth, columns: columns, into: panel)

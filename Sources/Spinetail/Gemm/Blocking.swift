@@ -12,6 +12,8 @@ struct Blocking<E: Real> {
     let depth: Int
     let depthBlocks: Int
     let wholeDepth: Int
+    /// Whether neighbouring tasks have different blocks of rows, so that each thread is likely to keep its own.
+    let alternates: Bool
     /// Columns of a task, and of the whole product.
     let columns: Int
     let wholeColumns: Int
@@ -40,7 +42,11 @@ struct Blocking<E: Real> {
         // and its first panel of B while no sums are made, so tasks are as wide as the threads' balance allows.
         let panels = pieces(columns, Tile<E>.columns)
         let largest = Swift.max(1, divide(1 << 29, by: tilesPerBlock &* height &* depth &* Tile<E>.columns))
-        let wanted = workers == 1 ? 1 : pieces((tilesPerBlock >= 8 ? 4 : 2) &* workers, rowBlocks)
+        let least = pieces(workers, rowBlocks)
+        let balanced = workers == 1 ? 1 : Swift.min(4 &* least, Swift.max(least, panels / 6))
+        let even = remainder(rowBlocks, by: workers) == 0
+        let wanted = even ? balanced : roundUp(balanced, workers)
+        alternates = even && workers > 1
         self.columns = Swift.min(Swift.min(64, largest), pieces(panels, wanted)) &* Tile<E>.columns
     }
 
@@ -51,6 +57,9 @@ struct Blocking<E: Real> {
     @inline(__always) func tiles(ofBlock block: Int) -> Int {
         Swift.min(tilesPerBlock, tiles &- block &* tilesPerBlock)
     }
+
+    func block(ofTask index: Int) -> Int { alternates ? remainder(index, by: rowBlocks) : divide(index, by: groups) }
+    func group(ofTask index: Int) -> Int { alternates ? divide(index, by: rowBlocks) : remainder(index, by: groups) }
 
     // A worker's memory: the number of the block of A that it holds, that block, two panels of B.
     var panelElements: Int {

@@ -10,9 +10,10 @@ protocol ParallelTask {
 /// by the answer, and hands the same number to `parallel`: another thread may raise the count in between.
 @inline(__always) func workerLimit() -> Int { Int(truncatingIfNeeded: spinetail_get_num_threads()) }
 
-/// Runs task.run(0), …, task.run(count - 1). The cut into `count` pieces must depend on the problem alone, never on the
-/// number of threads. `cost` is roughly the nanoseconds of all the work: small work stays in this thread. A task that
-/// uses its `worker` number passes the `workers` that its scratch was made for.
+/// Runs task.run(0), …, task.run(count - 1). What is computed in which order for an element must depend on the problem
+/// alone; only a cut that leaves that as it is may depend on the number of threads. `cost` is roughly the nanoseconds of
+/// all the work: small work stays in this thread. A task that uses its `worker` number passes the `workers` that its
+/// scratch was made for.
 /// Returns Status.ok or Status.interrupted.
 func parallel<Task: ParallelTask>(
     _ count: Int, cost: Int, workers: Int = workerLimit(), _ task: borrowing Task
