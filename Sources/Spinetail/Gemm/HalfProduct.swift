@@ -124,31 +124,31 @@ extension HalfStrips {
         while column < columns {
             var r = 0
             while r < rows {
-                PanelTile<Float>.multiply(
-                    height: height, depth: depth, a: a + r &* depth, b: b + column &* depth,
+                let work = PanelWork(
+                    depth: depth, a: a + r &* depth, b: b + column &* depth,
                     c: sums + (r &* stripColumns &+ column), cRow: stripColumns,
                     validRows: Swift.min(height, rows &- r), validColumns: Tile<Float>.columns, accumulate: add,
                     epilogue: .nothing,
-                    prefetch: prefetch(next.advanced(rows: 0, columns: column), depth, first: r == 0))
+                    ahead: ahead(next.advanced(rows: 0, columns: column), depth, first: r == 0))
+                PanelTile<Float>.multiply(work, height: height)
                 r &+= height
             }
             column &+= Tile<Float>.columns
         }
     }
 
-    /// The first tile of a panel fetches what the panel's columns hold next: a line of memory in each step of depth.
-    @inline(__always) private func prefetch(_ m: Matrix<UInt16>, _ depth: Int, first: Bool) -> Prefetch {
-        var fetch = Prefetch(first: UnsafeRawPointer(packedA), step: 0, segment: depth, jump: 0)
-        if first && m.columnStride == 1 {
-            fetch.first = UnsafeRawPointer(m.base)
-            fetch.step = 2 &* m.rowStride
-        } else if first && m.rowStride == 1 {
-            fetch.first = UnsafeRawPointer(m.base)
-            fetch.step = 64
-            fetch.segment = Swift.max(1, depth / 32)
-            fetch.jump = 2 &* m.columnStride
-        }
-        return fetch
+    /// The first tile of a panel fetches what the panel's columns hold next. Two numbers take the room of one sum.
+    @inline(__always) private func ahead(_ m: Matrix<UInt16>, _ depth: Int, first: Bool) -> PanelAhead<Float> {
+        let base = UnsafeRawPointer(m.base).assumingMemoryBound(to: Float.self)
+        let alongColumns = m.columnStride != 1
+        let count = first && (m.rowStride == 1 || !alongColumns) ? (alongColumns ? Tile<Float>.columns / 2 : 1) : 0
+        let lines = pieces(depth, 2 &* Tile<Float>.columns)
+        return alongColumns
+            ? PanelAhead(
+                first: base, step: Tile<Float>.columns, segment: lines, jump: m.columnStride / 2,
+                count: 2 &* count &* lines, depth: depth)
+            : PanelAhead(
+                first: base, step: m.rowStride / 2, segment: Int.max, jump: 0, count: count &* depth, depth: depth)
     }
 
     private func clear(_ sums: UnsafeMutablePointer<Float>) {

@@ -44,7 +44,7 @@ struct PanelAhead<E: Real> {
             let share = pieces(columns, sharers)
             first = tile &* share
             self.panel = nil
-            step = 0
+            step = Tile<E>.columns
             segment = pieces(rows, Tile<E>.columns)
             jump = next.columnStride
             left = Swift.max(0, Swift.min(share, columns &- first)) &* segment
@@ -53,6 +53,19 @@ struct PanelAhead<E: Real> {
         from = line
         rest = segment
         perRound = pieces(left, rounds)
+    }
+
+    /// Only fetches `count` pairs of lines: the first `segment` are `step` elements apart.
+    init(first: UnsafePointer<E>, step: Int, segment: Int, jump: Int, count: Int, depth: Int) {
+        from = first
+        line = first
+        panel = nil
+        self.step = step
+        self.segment = segment
+        rest = segment
+        self.jump = jump
+        left = count
+        perRound = pieces(count, pieces(depth, Self.steps))
     }
 
     @inline(__always) mutating func round() {
@@ -87,7 +100,7 @@ struct PanelAhead<E: Real> {
         } else {
             spinetail_prefetch_far(from)
             spinetail_prefetch_far(from + width)
-            from += 2 &* width
+            from += step
             rest &-= 1
             if rest == 0 {
                 line += jump

@@ -9,7 +9,7 @@ enum RegisterTile<E: Real, let rows: Int> {
         depth: Int, a: UnsafePointer<E>, aRow: Int, aDepth: Int, b: UnsafePointer<E>, bDepth: Int,
         c: UnsafeMutablePointer<E>, cRow: Int, validRows: Int, validColumns: Int, accumulate: Bool,
         epilogue: Epilogue<E>, paddedB: Bool = true, narrow: Bool = false,
-        ahead: PanelAhead<E>? = nil
+        ahead: PanelAhead<E>? = nil, prefetch: Prefetch? = nil
     ) {
         var left = InlineArray<rows, E.Lanes> { _ in .zero }
         var right = InlineArray<rows, E.Lanes> { _ in .zero }
@@ -33,6 +33,24 @@ enum RegisterTile<E: Real, let rows: Int> {
                 } while k < round
             }
             ahead.end()
+        } else if let prefetch {
+            var line = prefetch.first
+            var p = line
+            var rest = prefetch.segment
+            while k < depth {
+                spinetail_prefetch_far(p)
+                step(&left, &right, a, aRow, E.Lanes.load(b), E.Lanes.load(b + width))
+                p += prefetch.step
+                rest &-= 1
+                if rest == 0 {
+                    line += prefetch.jump
+                    p = line
+                    rest = prefetch.segment
+                }
+                a += aDepth
+                b += bDepth
+                k &+= 1
+            }
         } else {
             while k < depth {
                 if narrow {
