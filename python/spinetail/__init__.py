@@ -21,21 +21,28 @@ from .config import get_num_threads, set_num_threads, show_config
 from .devices import *
 from .dtypes import *
 from .functional import conversion as _conversion
+from .functional import operators as _operators
 from .functional.activation import celu, log_softmax, prelu, relu, selu, softmax, threshold
 from .functional.arithmetic import *
 from .functional.arrangement import *
+from .functional.broadcast import *
 from .functional.comparison import *
 from .functional.creation import *
 from .functional.cumulative import *
+from .functional.einsum import *
 from .functional.extremes import *
+from .functional.generator import *
 from .functional.indexing import *
 from .functional.joining import *
 from .functional.pointwise import *
 from .functional.product import *
 from .functional.random import *
 from .functional.reduction import *
+from .functional.scatter import *
 from .functional.shape import *
+from .functional.size import *
 from .functional.sorting import *
+from .functional.special import *
 from .version import __version__
 
 if _typing.TYPE_CHECKING:  # what is imported on first use

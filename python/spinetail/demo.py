@@ -17,7 +17,7 @@ import numpy as np
 from . import config, evaluate, nn, optim
 from .autograd import no_grad, wrap
 from .compress import prune
-from .functional.random import manual_seed
+from .functional.generator import manual_seed
 from .models import DigitsNet
 
 __all__ = ["Data", "digits", "fit", "run"]

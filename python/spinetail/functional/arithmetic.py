@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd.tensor import Tensor
-from .door import binary, lift, mutable, operands, operation, quiet
+from .door import binary, lift, operands, operation, quiet
 
 __all__ = [
     "add",
@@ -14,18 +14,12 @@ __all__ = [
     "addcmul",
     "arctan2",
     "atan2",
-    "copysign",
     "div",
     "divide",
     "float_power",
     "floor_divide",
-    "fmax",
-    "fmin",
     "fmod",
-    "heaviside",
-    "hypot",
     "lerp",
-    "logaddexp",
     "maximum",
     "minimum",
     "mul",
@@ -37,10 +31,7 @@ __all__ = [
     "sub",
     "subtract",
     "true_divide",
-    "xlogy",
 ]
-
-# Gradients are written with operators and two-door functions: they take arrays, or tensors for second derivatives.
 
 
 def _divide(x, y):
@@ -298,100 +289,6 @@ def atan2(input, other):
     return _atan2(input, other)
 
 
-_hypot = binary(
-    "hypot",
-    np.hypot,
-    lambda g, x, y: g * x / (x * x + y * y) ** 0.5,
-    lambda g, x, y: g * y / (x * x + y * y) ** 0.5,
-    "xy/xy",
-)
-_logaddexp = binary(
-    "logaddexp",
-    quiet(np.logaddexp),
-    lambda g, x, y: g / (1 + _exp(y - x)),
-    lambda g, x, y: g / (1 + _exp(x - y)),
-    "xy/xy",
-)
-_heaviside = binary("heaviside", np.heaviside)
-
-
-_fmax = binary(
-    "fmax",
-    np.fmax,
-    lambda g, x, y: _where(x >= y, g) + _where(y != y, g),
-    lambda g, x, y: _where(y > x, g) + _where((x != x) & (y == y), g),
-    "xy/xy",
-)
-_fmin = binary(
-    "fmin",
-    np.fmin,
-    lambda g, x, y: _where(x <= y, g) + _where(y != y, g),
-    lambda g, x, y: _where(y < x, g) + _where((x != x) & (y == y), g),
-    "xy/xy",
-)
-_copysign = binary("copysign", np.copysign, lambda g, x, y: _signed(g, x, y), lambda g, x, y: g * 0, "xy/", floats=True)
-_xlogy = binary(
-    "xlogy",
-    lambda x, y: _log_product(x, y),
-    lambda g, x, y: _where((x != 0) | (y != y), g * _log(y)),
-    lambda g, x, y: g * x / y,
-    "xy/xy",
-    floats=True,
-)
-
-
-def _where(mask, value):
-    """The value where the mask holds, 0 elsewhere; arrays or tensors."""
-    from .indexing import where
-
-    return where(mask, value, 0.0) if isinstance(value, Tensor) else np.where(mask, value, value.dtype.type(0))
-
-
-def _signed(grad, x, y):
-    turned = np.sign(_plain(x)) * np.copysign(1, _plain(y))
-    return grad * (turned if isinstance(grad, Tensor) else np.asarray(turned, grad.dtype))
-
-
-def _plain(v):
-    return v._array if isinstance(v, Tensor) else v
-
-
-def _log_product(x, y):
-    dtype = np.result_type(*[v.dtype for v in (x, y) if isinstance(v, np.ndarray)])
-    x, y = np.asarray(x, dtype), np.asarray(y, dtype)
-    with np.errstate(all="ignore"):
-        return np.where((x == 0) & (y == y), np.zeros_like(x), x * np.log(y))
-
-
-def _log(v):
-    with np.errstate(all="ignore"):
-        if isinstance(v, Tensor):
-            return v.log()
-        return np.log(v) if isinstance(v, np.ndarray) else float(np.log(v))
-
-
-def _exp(v):
-    return v.exp() if isinstance(v, Tensor) else np.exp(v)
-
-
-@operation
-def hypot(input, other):
-    """√(input² + other²), element by element, without overflow."""
-    return _hypot(input, other)
-
-
-@operation
-def logaddexp(input, other):
-    """log(e^input + e^other), element by element, without overflow."""
-    return _logaddexp(input, other)
-
-
-@operation
-def heaviside(input, values):
-    """0 below zero, 1 above, and `values` at zero."""
-    return _heaviside(input, values)
-
-
 def result_type(tensor1, tensor2) -> dtypes.dtype:
     """The dtype that an operation between two tensors or numbers has.
 
@@ -403,30 +300,6 @@ def result_type(tensor1, tensor2) -> dtypes.dtype:
         tensor1 = lift(tensor1)
     _, _, x, y = operands("result_type", tensor1, tensor2)
     return dtypes.of((x if isinstance(tensor1, Tensor) else y).dtype)
-
-
-@operation
-def fmax(input, other):
-    """The larger of two, element by element; a number wins over NaN."""
-    return _fmax(input, other)
-
-
-@operation
-def fmin(input, other):
-    """The smaller of two, element by element; a number wins over NaN."""
-    return _fmin(input, other)
-
-
-@operation
-def copysign(input, other):
-    """The size of `input` with the sign of `other`, element by element."""
-    return _copysign(input, other)
-
-
-@operation
-def xlogy(input, other):
-    """input · log(other), which is 0 where `input` is 0."""
-    return _xlogy(input, other)
 
 
 @operation
@@ -470,71 +343,6 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
     return _add(input, _scaled(_div(lift(tensor1), tensor2), value))
 
 
-def _matmul(self, other):
-    from .gemm import matmul
-
-    return matmul(self, other) if isinstance(other, (Tensor, np.ndarray)) else NotImplemented
-
-
-def _rmatmul(self, other):
-    from .gemm import matmul
-
-    return matmul(other, self) if isinstance(other, (Tensor, np.ndarray)) else NotImplemented
-
-
-Tensor.__matmul__, Tensor.__rmatmul__ = _matmul, _rmatmul
-
-
-def _reflected(function):
-    return lambda self, other: function(other, self)
-
-
-def _arithmetic(function):
-    def operator(self, other):
-        try:
-            return function(self, other)
-        except TypeError:
-            if isinstance(other, (Tensor, np.ndarray, int, float, np.generic)):
-                raise
-            return NotImplemented
-
-    operator.__name__ = operator.__qualname__ = function.__name__
-    return operator
-
-
-def _attach() -> None:
-    plain = {
-        "add": _add,
-        "sub": _sub,
-        "mul": _mul,
-        "truediv": _div,
-        "pow": _pow,
-        "floordiv": floor_divide.__wrapped__,
-        "mod": remainder.__wrapped__,
-    }
-    for name, function in plain.items():
-        operator = getattr(function, "operator", None) or _arithmetic(function)
-        setattr(Tensor, f"__{name}__", operator)
-        setattr(Tensor, f"__r{name}__", _reflected(operator))
-        mutable(operator, f"__i{name}__", keeps=name not in ("add", "sub"))
-    for function in (add, sub):
-        mutable(function, keeps=False)
-    for function in (mul, div, floor_divide, remainder, fmod, pow, lerp, addcmul, addcdiv, atan2):
-        mutable(function)
-    for name, function in (
-        ("subtract", sub),
-        ("multiply", mul),
-        ("divide", div),
-        ("true_divide", div),
-        ("arctan2", atan2),
-    ):
-        setattr(Tensor, name, function.__wrapped__)
-        mutable(function, name + "_")
-    for function in (copysign, xlogy, hypot):
-        mutable(function)
-
-
-_attach()
 subtract, multiply, divide, true_divide, arctan2 = sub, mul, div, div, atan2
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from ..autograd.tape import enabled, ndarray, record, view, wrap
 from ..autograd.tensor import Tensor, method
 from .door import lift, lower, mutable, operation
-from .shape import sizes, wrap_dim, wrap_dims
+from .size import sizes, wrap_dim, wrap_dims
 
 __all__ = [
     "cartesian_prod",

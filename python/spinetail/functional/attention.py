@@ -8,7 +8,7 @@ from ..autograd.tape import enabled, record, wrap
 from ..autograd.tensor import Tensor
 from ..ops import attention as ops
 from .door import operand
-from .random import default_generator
+from .generator import default_generator
 
 __all__ = ["scaled_dot_product_attention"]
 

@@ -9,8 +9,8 @@ from ..autograd.tensor import Tensor
 from ..ops import cumulative as ops
 from .door import mutable, operation
 from .extremes import Found
-from .indexing import gather
-from .shape import wrap_dim
+from .scatter import gather
+from .size import wrap_dim
 
 __all__ = ["cummax", "cummin", "cumprod", "cumsum", "diff", "logcumsumexp"]
 

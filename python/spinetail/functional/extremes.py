@@ -11,9 +11,9 @@ from ..autograd.tensor import Tensor
 from ..ops import reduction as ops
 from .arithmetic import maximum, minimum
 from .door import operation
-from .indexing import gather
 from .reduction import _dims, _spread
-from .shape import wrap_dim
+from .scatter import gather
+from .size import wrap_dim
 
 __all__ = ["amax", "amin", "aminmax", "argmax", "argmin", "max", "median", "min", "nanmedian", "quantile"]
 

@@ -10,7 +10,7 @@ from .. import dtypes
 from ..autograd.tape import enabled, record, wrap
 from ..autograd.tensor import Tensor
 from .door import lift, lower, operation, writes
-from .shape import wrap_dim
+from .size import wrap_dim
 
 __all__ = [
     "atleast_1d",

@@ -1,7 +1,4 @@
-"""Random numbers: generators that a seed repeats, and tensors and arrays filled from them.
-
-Behind a `Generator` stands NumPy's Philox, a counter-based generator. `numpy.random` is imported on first use.
-"""
+"""Random numbers: tensors and arrays filled from a generator."""
 
 from __future__ import annotations
 
@@ -11,18 +8,12 @@ from .. import dtypes
 from ..autograd.inplace import check, rebase
 from ..autograd.tape import bump, enabled, make_node, wrap
 from ..autograd.tensor import Tensor, method
-from ..devices import CPU
-from ..devices import device as Device
 from .creation import _dtype, _finish, _named, _shape
 from .door import lift, operation, writes
+from .generator import Generator, default_generator
 
 __all__ = [
-    "Generator",
     "bernoulli",
-    "default_generator",
-    "get_rng_state",
-    "initial_seed",
-    "manual_seed",
     "multinomial",
     "normal",
     "poisson",
@@ -33,127 +24,7 @@ __all__ = [
     "randn",
     "randn_like",
     "randperm",
-    "seed",
-    "set_rng_state",
 ]
-
-MASK = (1 << 64) - 1
-
-
-class Generator:
-    """A source of random numbers that `manual_seed` makes repeatable.
-
-    >>> import spinetail as st
-    >>> g = st.Generator().manual_seed(3)
-    >>> a = st.rand(2, generator=g); g = g.manual_seed(3); st.equal(a, st.rand(2, generator=g))
-    True
-    """
-
-    __slots__ = ("_numpy", "_offset", "_seed", "device")
-
-    def __init__(self, device="cpu") -> None:
-        Device(device)
-        self.device = CPU
-        self._seed: int | None = None
-        self._numpy = None
-        self._offset = 0
-
-    def manual_seed(self, seed: int) -> Generator:
-        """Start again from a seed, an integer below 2**64."""
-        self._seed = int(seed) & MASK
-        self._numpy = None
-        self._offset = 0
-        return self
-
-    def seed(self) -> int:
-        """Start again from a seed that the operating system chose, and return it."""
-        import os
-
-        self.manual_seed(int.from_bytes(os.urandom(8), "little"))
-        return self._seed
-
-    def initial_seed(self) -> int:
-        """The seed that the generator started from."""
-        return self.seed() if self._seed is None else self._seed
-
-    @property
-    def numpy(self):
-        """The `numpy.random.Generator` that draws."""
-        if self._numpy is None:
-            from numpy.random import Generator as Numpy
-            from numpy.random import Philox
-
-            self._numpy = Numpy(Philox(key=self.initial_seed()))
-        return self._numpy
-
-    def key(self) -> tuple[int, int]:
-        """A seed and a position for kernels that draw element i from (seed, position, i); each call gives a new one."""
-        seed = self.initial_seed()
-        self._offset += 1
-        return seed, self._offset
-
-    def get_state(self) -> Tensor:
-        """The state as a tensor of bytes."""
-        import json
-
-        inner = self.numpy.bit_generator.state
-        text = json.dumps([self._seed, self._offset, inner], default=lambda a: [int(v) for v in a])
-        return wrap(np.frombuffer(text.encode(), np.uint8).copy())
-
-    def set_state(self, state: Tensor) -> Generator:
-        """Go back to a state of `get_state`."""
-        import json
-
-        try:
-            seed, offset, inner = json.loads(bytes(lift(state)._array.tobytes()))
-            self.manual_seed(seed)
-            inner["buffer"] = np.array(inner["buffer"], np.uint64)
-            inner["state"] = {name: np.array(values, np.uint64) for name, values in inner["state"].items()}
-            self.numpy.bit_generator.state = inner
-        except (ValueError, KeyError, TypeError) as error:
-            raise RuntimeError("[set_state] this is not a state of a spinetail generator") from error
-        self._offset = offset
-        return self
-
-    def __reduce__(self):
-        return _restore, (self.get_state(),)
-
-
-def _restore(state: Tensor) -> Generator:
-    return Generator().set_state(state)
-
-
-default_generator = Generator()
-
-
-def manual_seed(seed: int) -> Generator:
-    """Make the random numbers of the default generator repeatable.
-
-    >>> import spinetail as st
-    >>> st.manual_seed(0).initial_seed()
-    0
-    """
-    return default_generator.manual_seed(seed)
-
-
-def seed() -> int:
-    """Seed the default generator from the operating system; returns the seed."""
-    return default_generator.seed()
-
-
-def initial_seed() -> int:
-    """The seed of the default generator."""
-    return default_generator.initial_seed()
-
-
-def get_rng_state() -> Tensor:
-    """The state of the default generator."""
-    return default_generator.get_state()
-
-
-def set_rng_state(new_state: Tensor) -> None:
-    """Set the state of the default generator."""
-    default_generator.set_state(new_state)
 
 
 def uniform(shape, low=0.0, high=1.0, dtype=np.float32, generator: Generator | None = None) -> np.ndarray:
@@ -418,9 +289,13 @@ def _bernoulli(a, g, p=0.5):
 
 
 _filler("uniform_", "Fill with random numbers from [from, to), by default [0, 1).", _uniform)
+
 _filler("normal_", "Fill with normally distributed random numbers.", _normal)
+
 _filler("random_", "Fill with random integers from [low, high).", _random)
+
 _filler("exponential_", "Fill with exponentially distributed random numbers of rate `lambd`.", _exponential)
+
 _filler("bernoulli_", "Fill with 1 with probability p, else 0.", _bernoulli)
 
 

@@ -13,7 +13,7 @@ from ..ops import reduction as ops
 from .door import operation
 from .indexing import where
 from .pointwise import abs, exp
-from .shape import wrap_dims
+from .size import wrap_dims
 
 __all__ = [
     "all",

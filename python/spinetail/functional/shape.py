@@ -7,21 +7,17 @@ import math
 import numpy as np
 
 from .. import dtypes
-from ..autograd.tape import enabled, ndarray, record, unbroadcast, wrap
+from ..autograd.tape import enabled, ndarray, record, wrap
 from ..autograd.tape import view as make_view
 from ..autograd.tensor import Tensor, method
-from .door import lift, operation
+from .door import operation
+from .size import sizes, wrap_dim, wrap_dims
 
 __all__ = [
-    "Size",
     "adjoint",
-    "broadcast_shapes",
-    "broadcast_tensors",
-    "broadcast_to",
     "flatten",
     "moveaxis",
     "movedim",
-    "numel",
     "permute",
     "ravel",
     "reshape",
@@ -35,128 +31,6 @@ __all__ = [
 ]
 
 
-class Size(tuple):
-    """The shape of a tensor: a tuple with `numel()`."""
-
-    __slots__ = ()
-
-    def numel(self) -> int:
-        """The number of elements."""
-        return math.prod(self)
-
-    def __repr__(self) -> str:
-        return f"spinetail.Size({list(self)})"
-
-    def __getitem__(self, key):
-        item = tuple.__getitem__(self, key)
-        return Size(item) if type(item) is tuple else item
-
-    def __add__(self, other):
-        return Size(tuple.__add__(self, tuple(other)))
-
-
-Tensor.shape = property(lambda self: Size(self._array.shape), doc="The extents of the dimensions.")
-Tensor.ndim = property(lambda self: self._array.ndim, doc="The number of dimensions.")
-Tensor.itemsize = property(lambda self: self._array.itemsize, doc="Bytes of an element.")
-Tensor.nbytes = property(lambda self: self._array.nbytes, doc="Bytes of all elements.")
-
-
-@method
-def size(self, dim=None):
-    """The shape, or the extent of one dimension."""
-    if dim is None:
-        return Size(self._array.shape)
-    return self._array.shape[wrap_dim("size", dim, self._array.ndim)]
-
-
-@method
-def dim(self) -> int:
-    """The number of dimensions."""
-    return self._array.ndim
-
-
-Tensor.ndimension = dim
-
-
-@method
-def element_size(self) -> int:
-    """Bytes of an element."""
-    return self._array.itemsize
-
-
-@method
-def nelement(self) -> int:
-    """The number of elements."""
-    return self._array.size
-
-
-@method
-def stride(self, dim=None):
-    """The steps, in elements, from one index to the next in each dimension."""
-    steps = tuple(s // self._array.itemsize for s in self._array.strides)
-    return steps if dim is None else steps[wrap_dim("stride", dim, self._array.ndim)]
-
-
-@method
-def storage_offset(self) -> int:
-    """The position of the first element in the memory of the array that owns it."""
-    owner = self._array
-    while isinstance(owner.base, ndarray):
-        owner = owner.base
-    return (self._array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]) // self._array.itemsize
-
-
-@method
-def data_ptr(self) -> int:
-    """The address of the first element."""
-    return self._array.__array_interface__["data"][0]
-
-
-@method
-def is_contiguous(self, memory_format=None) -> bool:
-    """Whether the elements lie in row-major order without gaps."""
-    return self._array.flags.c_contiguous
-
-
-def numel(input) -> int:
-    """The number of elements."""
-    return input._array.size if isinstance(input, Tensor) else np.asarray(input).size
-
-
-Tensor.numel = numel
-
-
-def wrap_dim(name: str, dim: int, ndim: int) -> int:
-    """The dimension as a non-negative index; an IndexError if there is none such."""
-    extent = max(ndim, 1)
-    if not -extent <= dim < extent:
-        raise IndexError(
-            f"[{name}] Dimension out of range (expected to be in range of [{-extent}, {extent - 1}], but got {dim})"
-        )
-    return dim + extent if dim < 0 else int(dim)
-
-
-def wrap_dims(name: str, dim, ndim: int) -> tuple | None:
-    """One dimension or several as a tuple of distinct non-negative indices; None stays None."""
-    if dim is None:
-        return None
-    dims = (
-        (wrap_dim(name, dim, ndim),)
-        if isinstance(dim, (int, np.integer))
-        else tuple(wrap_dim(name, d, ndim) for d in dim)
-    )
-    if len(set(dims)) != len(dims):
-        raise ValueError(f"[{name}] a dimension appears twice in {tuple(dim)}")
-    return dims
-
-
-def sizes(name: str, shape: tuple) -> tuple:
-    """The extents given as f(2, 3) or f((2, 3))."""
-    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
-        shape = shape[0]
-    return tuple([int(s) for s in shape])
-
-
 @operation
 def reshape(input, *shape, **keyword):
     """The same elements in another shape; one extent may be -1. A view where the layout allows it.
@@ -168,7 +42,7 @@ def reshape(input, *shape, **keyword):
     tensor([[0, 1],
             [2, 3]])
     """
-    target = sizes("reshape", (keyword["shape"],) if keyword else shape)
+    target = sizes("reshape", shape, keyword, "shape")
     return _reshape(input, target, "reshape")
 
 
@@ -195,9 +69,11 @@ def view(self, *shape, **keyword):
 
     Raises: ValueError when the layout does not allow a view; use `reshape` then.
     """
+    if keyword.keys() == {"dtype"} and not shape:
+        shape, keyword = (keyword["dtype"],), {}
     if len(shape) == 1 and isinstance(shape[0], (dtypes.dtype, np.dtype, type)):
         return wrap(self._array.view(dtypes.as_dtype(shape[0]).numpy))
-    target = sizes("view", tuple(keyword.values()) if keyword else shape)
+    target = sizes("view", shape, keyword)
     result = _reshape(self, target, "view")
     if result._view is None and self._array.size:
         raise ValueError(
@@ -331,7 +207,7 @@ def permute(input, *dims, **keyword):
     spinetail.Size([4, 2, 3])
     """
     ndim = input._array.ndim
-    order = wrap_dims("permute", sizes("permute", (keyword["dims"],) if keyword else dims), ndim)
+    order = wrap_dims("permute", sizes("permute", dims, keyword, "dims"), ndim)
     if len(order) != ndim:
         raise ValueError(f"[permute] the input has {ndim} dimensions, but {len(order)} were given")
     return _permute(input, order, "permute")
@@ -381,62 +257,6 @@ Tensor.H = Tensor.mH = Tensor.mT
 Tensor.real = property(lambda self: self, doc="The tensor itself: tensors are real.")
 
 
-@method
-def expand(self, *size, implicit=False):
-    """A view with extents of 1 repeated to the given ones; -1 keeps an extent.
-
-    Raises: ValueError when another extent would have to change.
-
-    >>> import spinetail as st
-    >>> st.tensor([[1], [2]]).expand(2, 3)
-    tensor([[1, 1, 1],
-            [2, 2, 2]])
-    """
-    shape = self._array.shape
-    target = sizes("expand", size)
-    extra = len(target) - len(shape)
-    if extra < 0:
-        raise ValueError(f"[expand] {list(target)} has fewer dimensions than the tensor's shape {list(shape)}")
-    target = tuple(shape[i - extra] if s == -1 and i >= extra else s for i, s in enumerate(target))
-    return broadcast_to.__wrapped__(self, target)
-
-
-@method
-def expand_as(self, other):
-    """A view with extents of 1 repeated to those of `other`."""
-    return broadcast_to.__wrapped__(self, other._array.shape)
-
-
-@operation
-def broadcast_to(input, size):
-    """A read-only view with extents of 1 repeated to the given ones.
-
-    >>> import spinetail as st
-    >>> st.broadcast_to(st.tensor([1, 2]), (2, 2))
-    tensor([[1, 2],
-            [1, 2]])
-    """
-    size, shape = tuple(size), input._array.shape
-    try:
-        out = np.broadcast_to(input._array, size)
-    except ValueError:
-        raise ValueError(f"[expand] shape {list(shape)} cannot be expanded to {list(size)}") from None
-    return make_view(input, out, lambda a: np.broadcast_to(a, size), lambda grad: (unbroadcast(grad, shape),), "expand")
-
-
-def broadcast_tensors(*tensors):
-    """Views of all tensors in the shape that they broadcast to."""
-    shape = np.broadcast_shapes(*[t.shape for t in tensors])
-    if any(isinstance(t, Tensor) for t in tensors):
-        tensors = tuple(map(lift, tensors))
-    return tuple(broadcast_to(t, shape) for t in tensors)
-
-
-def broadcast_shapes(*shapes):
-    """The shape that the shapes broadcast to."""
-    return Size(np.broadcast_shapes(*shapes))
-
-
 def _in_place(name: str, function) -> None:
     """The method that gives the tensor itself another shape over the same memory."""
 
@@ -454,12 +274,6 @@ def _in_place(name: str, function) -> None:
 
 for _name, _function in (("squeeze_", squeeze), ("unsqueeze_", unsqueeze), ("t_", t), ("transpose_", transpose)):
     _in_place(_name, _function.__wrapped__)
-
-
-@method
-def sum_to_size(self, *size):
-    """The sum over the dimensions that have to go or become 1 so that the shape is `size`."""
-    return unbroadcast(self, sizes("sum_to_size", size))
 
 
 @method

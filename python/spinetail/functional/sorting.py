@@ -9,8 +9,8 @@ from ..autograd.tensor import Tensor
 from ..ops import reduction as ops
 from .door import lift, operation
 from .extremes import Found, _pick
-from .indexing import gather
-from .shape import wrap_dim
+from .scatter import gather
+from .size import wrap_dim
 
 __all__ = [
     "argsort",

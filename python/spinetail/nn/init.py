@@ -13,7 +13,7 @@ import numpy as np
 
 from ..autograd import Tensor
 from ..functional import random
-from ..functional.random import Generator
+from ..functional.generator import Generator
 
 __all__ = [
     "calculate_gain",

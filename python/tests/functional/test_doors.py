@@ -10,16 +10,21 @@ import spinetail as st
 from spinetail.functional import (
     arithmetic,
     arrangement,
+    broadcast,
     comparison,
     cumulative,
+    einsum,
     extremes,
     indexing,
     joining,
     pointwise,
     product,
     reduction,
+    scatter,
     shape,
+    size,
     sorting,
+    special,
 )
 
 A = np.linspace(0.1, 0.9, 9).reshape(3, 3)
@@ -73,16 +78,21 @@ ONE_OPERAND_LISTS = {"meshgrid", "atleast_1d", "atleast_2d", "cartesian_prod"}
 FAMILIES = (
     arithmetic,
     arrangement,
+    broadcast,
     comparison,
     cumulative,
+    einsum,
     extremes,
     indexing,
     joining,
     pointwise,
     product,
     reduction,
+    scatter,
     shape,
+    size,
     sorting,
+    special,
 )
 NAMES = sorted({n for f in FAMILIES for n in f.__all__ if ARGUMENTS.get(n, ()) is not None} - ONE_OPERAND_LISTS)
 
@@ -143,3 +153,16 @@ def test_names_that_are_missing_say_so():
 def test_docstrings(name):
     first = (getattr(st, name).__doc__ or "").strip().partition("\n\n")[0]
     assert first.endswith((".", ")")) or ":" in first
+
+
+@pytest.mark.parametrize(("name", "word"), [("reshape", "shape"), ("permute", "dims"), ("view", "size")])
+def test_extents_by_name(name, word):
+    """Extents may come by their name, and by no other."""
+    x = st.zeros(2, 3)
+    function = getattr(st.Tensor, name)
+    extents = (1, 0) if name == "permute" else (3, 2)
+    assert function(x, **{word: extents}).shape == (3, 2)
+    with pytest.raises(TypeError, match=rf"\[{name}\] got an unexpected keyword argument 'unknown'"):
+        function(x, unknown=extents)
+    with pytest.raises(TypeError, match=rf"\[{name}\] got '{word}' twice"):
+        function(x, extents, **{word: extents})

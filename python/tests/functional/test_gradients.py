@@ -10,9 +10,11 @@ import spinetail as st
 from spinetail.functional import (
     arithmetic,
     arrangement,
+    broadcast,
     comparison,
     creation,
     cumulative,
+    einsum,
     extremes,
     indexing,
     joining,
@@ -20,13 +22,16 @@ from spinetail.functional import (
     product,
     random,
     reduction,
+    scatter,
     shape,
+    size,
     sorting,
+    special,
 )
 
 FAMILIES = (
-    arithmetic, arrangement, comparison, creation, cumulative, extremes, indexing, joining, pointwise, product, random,
-    reduction, shape, sorting,
+    arithmetic, arrangement, broadcast, comparison, creation, cumulative, einsum, extremes, indexing, joining,
+    pointwise, product, random, reduction, scatter, shape, size, sorting, special,
 )  # fmt: skip
 
 
