@@ -6,9 +6,10 @@ public func spinetail_nll_loss(
     _ ignore: Int64, _ reduction: Int64
 ) -> spinetail_status {
     guard let labels = Labels(target, ignore: ignore) else { return Status.dtype(4) }
-    if !target.hasShape(input.extent(0)) { return Status.shape(4) }
+    let inner = input.rank == 3 ? input.extent(2) : 1
+    if !target.hasShape(input.extent(0) &* inner) { return Status.shape(4) }
     if !target.isContiguous { return Status.layout(4) }
-    let problem = checkLogits(loss, dinput, input, weight, reduction)
+    let problem = checkLogits(loss, dinput, input, weight, reduction, positions: input.rank == 3)
     if problem != Status.ok { return problem }
     if !labels.areWithin(input.extent(1)) { return Status.index(4) }
     if input.holds(Float.self) {
@@ -21,11 +22,18 @@ private func negativeLogLikelihood<E: Real>(
     _ type: E.Type, _ loss: Descriptor, _ dinput: Descriptor?, _ input: Descriptor, _ labels: Labels,
     _ weight: Descriptor?, _ reduction: Int64
 ) -> Int32 {
-    let samples = input.extent(0), classes = input.extent(1)
+    let samples = labels.count, classes = input.extent(1)
     let volume = dinput == nil ? 1 : classes
-    guard let rule = Reduction(reduction, samples: samples, volume: volume) else { return Status.parameter(7) }
+    // Pieces of one size with and without the gradient, so that the loss has the same bits.
+    guard let rule = Reduction(reduction, samples: samples, volume: classes) else { return Status.parameter(7) }
     let w = weight?.pointer(E.self).map { UnsafePointer($0) }
     let divisor = rule.isMean ? labels.weightSum(w) : 1
+    if input.rank == 3 {
+        let body = PickedPositions<E>(
+            x: UnsafePointer(input.pointer(E.self)) ?? nothing(), dx: dinput?.pointer(E.self), labels: labels,
+            weight: w, classes: classes, inner: input.extent(2), scale: E(1 / divisor))
+        return rule.run(loss, divisor: divisor, cost: samples &* 2 &+ (samples &* volume) >> 4, body)
+    }
     let body = PickedRows<E>(
         x: UnsafePointer(input.pointer(E.self)) ?? nothing(), dx: dinput?.pointer(E.self), labels: labels, weight: w,
         classes: classes, scale: E(1 / divisor))
@@ -45,10 +53,61 @@ private struct PickedRows<E: Real>: SingleLoss {
         let start = index &* classes
         let label = labels[index]
         if let dx { memset(dx + start, 0, classes &* MemoryLayout<E>.size) }
-        if label == labels.ignore { return 0 }
+        // Looked at again: another thread may have changed the labels since they were checked.
+        if label == labels.ignore || label < 0 || label >= classes { return 0 }
         let own = weight.map { $0[label] } ?? 1
         if let dx { dx[start &+ label] = -(own * scale) }
         return -(own * x[start &+ label])
+    }
+}
+
+/// The same of an input (outer, classes, inner): neighbours in memory are different samples.
+private struct PickedPositions<E: Real>: SampleLoss {
+    let x: UnsafePointer<E>
+    let dx: UnsafeMutablePointer<E>?
+    let labels: Labels
+    let weight: UnsafePointer<E>?
+    let classes, inner: Int
+    let scale: E
+
+    func losses(_ first: Int, _ end: Int, _ each: UnsafeMutablePointer<E>?) -> Double {
+        var sum = 0.0
+        var sample = first
+        while sample < end {
+            let outer = divide(sample, by: inner)
+            let position = sample &- outer &* inner
+            let count = Swift.min(inner &- position, end &- sample)
+            sum += stretch(sample, outer &* classes &* inner &+ position, count, each)
+            sample &+= count
+        }
+        return sum
+    }
+
+    /// Samples that are neighbours in memory, the first of them with its first class at `offset`.
+    private func stretch(_ sample: Int, _ offset: Int, _ count: Int, _ each: UnsafeMutablePointer<E>?) -> Double {
+        if let dx {
+            var c = 0
+            while c < classes {
+                memset(dx + (offset &+ c &* inner), 0, count &* MemoryLayout<E>.size)
+                c &+= 1
+            }
+        }
+        var sum = 0.0
+        var k = 0
+        while k < count {
+            let label = labels[sample &+ k]
+            var loss: E = 0
+            if label != labels.ignore && label >= 0 && label < classes {
+                let own = weight.map { $0[label] } ?? 1
+                let place = offset &+ label &* inner &+ k
+                loss = -(own * x[place])
+                if let dx { dx[place] = -(own * scale) }
+            }
+            if let each { each[sample &+ k] = loss }
+            sum += loss.double
+            k &+= 1
+        }
+        return sum
     }
 }
 

@@ -82,7 +82,7 @@ def _cross_entropy_carefully(input, target, weight, ignore_index, reduction, lab
         w = w if w is None else w.astype(np.float64)
     positions = x.ndim > 2 and not soft  # (N, C, positions) as it lies; probabilities want their classes side by side
     if positions:
-        rows = x.reshape(x.shape[0], classes, math.prod(x.shape[2:]))
+        rows = _with_positions(x)
     else:
         rows, restore = _samples_by_classes(x)
     gradient = empty(x.shape if positions else rows.shape, rows.dtype) if wants_gradient else None
@@ -117,6 +117,13 @@ def _samples_by_classes(x: np.ndarray):
     last = np.moveaxis(x, 1, -1)
     flat = np.ascontiguousarray(last).reshape(-1, x.shape[1])
     return flat, lambda rows: np.ascontiguousarray(np.moveaxis(rows.reshape(last.shape), -1, 1))
+
+
+def _with_positions(x: np.ndarray) -> np.ndarray:
+    """(C,), (N, C) or (N, C, d1, …) as it lies: (samples, C) or (N, C, positions)."""
+    if x.ndim > 2:
+        return x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
+    return x if x.ndim == 2 else x.reshape(1, -1)
 
 
 def class_weight(name: str, weight: np.ndarray | None, input: np.ndarray, classes: int) -> np.ndarray | None:
@@ -186,14 +193,13 @@ def _nll(input, target, weight, ignore_index, reduction, wants_gradient):
         raise ValueError(f"[{name}] input has no classes: its shape is {x.shape}")
     w = class_weight(name, weight, x, classes)
     t = class_indices(name, x, target, classes, ignore_index)
-    rows, restore = _samples_by_classes(x)
-    gradient = empty(rows.shape, rows.dtype) if wants_gradient else None
+    rows = _with_positions(x)
+    gradient = empty(x.shape, x.dtype) if wants_gradient else None
+    into = gradient if gradient is None else gradient.reshape(rows.shape)
     loss = empty(() if code else t.shape, rows.dtype)
-    kernels.nll_loss(loss, gradient, rows, t, w, ignore_index, code)
+    kernels.nll_loss(loss, into, rows, t, w, ignore_index, code)
     if code == 0:
         loss = loss.reshape(x.shape[:1] + x.shape[2:] if x.ndim > 1 else ())
-    if gradient is not None:
-        gradient = restore(gradient)
     if is_half(input.dtype):
         loss = loss.astype(input.dtype)
         gradient = gradient if gradient is None else gradient.astype(input.dtype)

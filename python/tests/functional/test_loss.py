@@ -293,3 +293,25 @@ def test_mixed_dtypes_widen():
     assert loss.mse_loss(np.array([1.0, 2.0]), np.array([1, 3])) == 0.5
     soft = loss.cross_entropy(st.zeros(1, 2), st.tensor([[0.5, 0.5]], dtype=st.float64))
     assert soft.dtype == st.float64
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_nll_loss_of_positions_is_that_of_rows(dtype, reduction):
+    """(N, C, d1, …) on the log-probabilities as they lie, value and gradient, also where the layout is another one."""
+    random = np.random.default_rng(0)
+    for shape in [(2, 3, 4), (3, 5, 2, 7), (1, 4, 33), (2, 3, 0), (0, 3, 4), (5, 2, 1, 1, 3), (2, 9, 70, 70)]:
+        x = random.standard_normal(shape).astype(dtype)
+        target = random.integers(0, shape[1], shape[:1] + shape[2:])
+        target[random.random(target.shape) < 0.2] = -100
+        weight = random.random(shape[1]).astype(dtype)
+        last = np.moveaxis(x, 1, -1)
+        rows = np.ascontiguousarray(last).reshape(-1, shape[1])
+        for w in (None, weight):
+            want, slope = ops.nll_loss_backward(rows, target.reshape(-1), w, -100, reduction)
+            for layout in (x, np.asfortranarray(x)):
+                loss, gradient = ops.nll_loss_backward(layout, target, w, -100, reduction)
+                np.testing.assert_allclose(loss, want.reshape(loss.shape), rtol=1e-5)
+                np.testing.assert_array_equal(gradient, np.moveaxis(slope.reshape(last.shape), -1, 1))
+                alone = ops.nll_loss(layout, target, w, -100, reduction)
+                np.testing.assert_array_equal(alone, loss)

@@ -31,7 +31,8 @@ spinetail_status spinetail_cross_entropy_soft(
     const spinetail_array *loss, const spinetail_array *_Nullable dlogits, const spinetail_array *logits,
     const spinetail_array *target, const spinetail_array *_Nullable weight, double smoothing, int64_t reduction);
 
-/// -weight[target] · input[target] of log-probabilities (samples, classes); everything else as in cross-entropy.
+/// -weight[target] · input[target] of log-probabilities (samples, classes) or (outer, classes, inner); everything else as
+/// in cross-entropy.
 spinetail_status spinetail_nll_loss(
     const spinetail_array *loss, const spinetail_array *_Nullable dinput, const spinetail_array *input,
     const spinetail_array *target, const spinetail_array *_Nullable weight, int64_t ignore, int64_t reduction);
