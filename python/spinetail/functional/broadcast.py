@@ -7,7 +7,7 @@ import numpy as np
 from ..autograd.tape import unbroadcast
 from ..autograd.tape import view as make_view
 from ..autograd.tensor import Tensor, method
-from .door import lift, operation
+from .door import expect, lift, operation
 from .size import Size, sizes
 
 __all__ = [
@@ -62,6 +62,7 @@ def broadcast_to(input, size):
 
 def broadcast_tensors(*tensors):
     """Views of all tensors in the shape that they broadcast to."""
+    expect("broadcast_tensors", *tensors)
     shape = np.broadcast_shapes(*[t.shape for t in tensors])
     if any(isinstance(t, Tensor) for t in tensors):
         tensors = tuple(map(lift, tensors))

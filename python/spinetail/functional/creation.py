@@ -10,7 +10,7 @@ from .. import dtypes
 from ..autograd.tape import enabled, record, wrap
 from ..autograd.tensor import Tensor, method
 from ..devices import device as Device
-from .door import checked, writes
+from .door import checked, expect, writes
 
 __all__ = [
     "BFloat16Tensor",
@@ -57,6 +57,12 @@ def _shape(name: str, size: tuple) -> tuple:
         and not (isinstance(size[0], Tensor) and size[0].ndim == 0)
     ):
         size = size[0]
+        if isinstance(size, np.ndarray):
+            size = checked(size)
+        elif not isinstance(size, (tuple, list, Tensor, range)):
+            raise TypeError(f"[{name}] expected extents as integers, but got {type(size).__name__}")
+    if any([isinstance(s, np.ma.MaskedArray) for s in size]):
+        raise TypeError(f"[{name}] expected extents as integers, but got a masked array")
     shape = tuple([int(s) for s in size])
     for extent in shape:
         if extent < 0:
@@ -164,6 +170,8 @@ def from_dlpack(ext_tensor) -> Tensor:
     """A tensor over the memory of any CPU array with `__dlpack__`: PyTorch's, JAX's, MLX's."""
     if isinstance(ext_tensor, Tensor):
         return ext_tensor.detach()
+    if not hasattr(ext_tensor, "__dlpack__"):
+        raise TypeError(f"[from_dlpack] expected an object with __dlpack__, but got {type(ext_tensor).__name__}")
     return wrap(checked(np.from_dlpack(ext_tensor)))
 
 
@@ -332,8 +340,9 @@ def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_
     return _finish(values.astype(_dtype(dtype)), requires_grad, device)
 
 
-def _like(function):
+def _like(name: str, function):
     def like(input, *args, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, **kwargs):
+        expect(name, input)
         array = input._array if isinstance(input, Tensor) else input
         target = array.dtype if dtype is None else dtypes.as_dtype(dtype).numpy
         result = function(array, target, *args, **kwargs)
@@ -343,7 +352,7 @@ def _like(function):
 
 
 def _named_like(name: str, doc: str, function):
-    like = _like(function)
+    like = _like(name, function)
     like.__name__ = like.__qualname__ = name
     like.__doc__ = doc
     return like
@@ -384,6 +393,9 @@ def clone(self, *, memory_format=None) -> Tensor:
     >>> x = st.ones(2); y = x.clone(); y[0] = 5; x
     tensor([1., 1.])
     """
+    if not isinstance(self, Tensor):
+        expect("clone", self)
+        return checked(self).copy()
     array = self._array.copy()
     if self._requires_grad and enabled():
         return record(array, (self,), lambda grad: (grad,), name="clone", twice=True)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..autograd.tape import wrap
 from ..ops.loss import reduction_code
+from .door import expect
 from .indexing import where
 from .loss import floats, reduced, refuse_legacy, same_size, two_doors
 from .pointwise import clamp
@@ -60,6 +61,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     tensor([0.1250, 2.5000])
     """
     refuse_legacy("smooth_l1_loss", size_average, reduce)
+    expect("smooth_l1_loss", target)
     floats("smooth_l1_loss", input=input)
     if beta < 0:
         raise RuntimeError(f"[smooth_l1_loss] beta must not be negative, got {beta}")
@@ -89,6 +91,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     >>> st.nn.functional.huber_loss(st.tensor([0.5, 3.0]), st.tensor([0.0, 0.0]), delta=2.0, reduction="none")
     tensor([0.1250, 4.0000])
     """
+    expect("huber_loss", target)
     floats("huber_loss", input=input, weight=weight)
     if not delta > 0:
         raise ValueError(f"[huber_loss] delta must be above 0, got {delta}")

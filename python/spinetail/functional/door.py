@@ -206,6 +206,13 @@ def operands(name: str, input: object, other: object) -> tuple:
     raise TypeError(f"[{name}] expected a Tensor, but got {type(input).__name__} and {type(other).__name__}")
 
 
+def expect(name: str, *values: object) -> None:
+    """Refuses what is neither a Tensor nor an ndarray."""
+    for value in values:
+        if not isinstance(value, (Tensor, ndarray)):
+            raise TypeError(f"[{name}] expected a Tensor or an ndarray, but got {type(value).__name__}")
+
+
 def operand(name: str, value: object) -> Tensor:
     """An array beside a tensor, as a tensor."""
     if isinstance(value, ndarray):

@@ -12,6 +12,7 @@ from ..autograd.inplace import check, rebase
 from ..autograd.tape import bump, enabled, record, wrap
 from ..autograd.tensor import Tensor
 from ..ops import random as ops
+from .door import expect
 from .random import key
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
@@ -90,6 +91,7 @@ def dropout3d(input: Value, p: float = 0.5, training: bool = True, inplace: bool
 
 def feature_alpha_dropout(input: Value, p: float = 0.5, training: bool = False, inplace: bool = False) -> Value:
     """`alpha_dropout` of whole channels of an input (n, c, ...)."""
+    expect("feature_alpha_dropout", input)
     a, b = _alpha(p)
     return _drop_features(
         "feature_alpha_dropout", input, p, training, inplace, input.shape[:2], (a, b, a * SATURATION + b)
@@ -113,6 +115,8 @@ def _drop(
 ) -> Value:
     _probability(name, p)
     tensor = isinstance(input, Tensor)
+    if not tensor:
+        expect(name, input)
     if not training or p == 0:
         return input
     if tensor and inplace:
@@ -140,6 +144,7 @@ def _result(name: str, input: Tensor, y: np.ndarray, backward: Callable[..., Any
 
 
 def _drop_channels(name: str, input: Value, p: float, training: bool, inplace: bool, ranks: tuple[int, int]) -> Value:
+    expect(name, input)
     shape = input.shape
     if len(shape) not in ranks:
         raise ValueError(f"[{name}] expected an input of {ranks[0]} or {ranks[1]} dimensions, got {len(shape)}")

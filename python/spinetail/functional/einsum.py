@@ -24,6 +24,8 @@ def einsum(equation, *operands):
     >>> st.einsum("ij->j", st.ones(2, 3))
     tensor([2., 2., 2.])
     """
+    if not isinstance(equation, str):
+        raise TypeError(f"[einsum] expected the equation as a str, but got {type(equation).__name__}")
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     wrapped = any(isinstance(o, Tensor) for o in operands)

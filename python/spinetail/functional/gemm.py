@@ -7,7 +7,7 @@ import numpy as np
 from ..autograd.tape import enabled, like, ndarray, record, unbroadcast, wrap
 from ..autograd.tensor import Tensor
 from ..ops import gemm as ops
-from .door import into
+from .door import expect, into
 
 __all__ = ["bilinear", "linear", "matmul"]
 
@@ -30,6 +30,7 @@ def linear(input, weight, bias=None):
     array([[11.5, 17. ]])
     """
     if not isinstance(input, Tensor):
+        expect("linear", input, weight)
         if not isinstance(weight, Tensor) and not isinstance(bias, Tensor):
             return ops.linear(input, weight, bias)
         input = _lift(input)
@@ -99,6 +100,7 @@ def bilinear(input1, input2, weight, bias=None):
     >>> F.bilinear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.ones((1, 2, 2)))
     array([[21.]])
     """
+    expect("bilinear", input1, input2, weight)
     x, y, w = input1.shape, input2.shape, weight.shape
     if len(w) != 3 or tuple(x[:-1]) != tuple(y[:-1]) or (x[-1], y[-1]) != tuple(w[1:]):
         raise ValueError(f"[bilinear] shapes {list(x)} and {list(y)} do not fit the weight's {list(w)}")
@@ -131,6 +133,7 @@ def matmul(input, other, *, out=None):
     if out is not None:
         return into(matmul, out, input, other)
     if not isinstance(input, Tensor):
+        expect("matmul", input, other)
         if not isinstance(other, Tensor):
             return ops.matmul(input, other)
         input = _lift(input)

@@ -113,6 +113,15 @@ def _restore(state: Tensor) -> Generator:
 default_generator = Generator()
 
 
+def source(generator: Generator | None) -> Generator:
+    """The generator, or the default one for None."""
+    if generator is None:
+        return default_generator
+    if not isinstance(generator, Generator):
+        raise TypeError(f"expected a Generator, but got {type(generator).__name__}")
+    return generator
+
+
 def manual_seed(seed: int) -> Generator:
     """Make the random numbers of the default generator repeatable.
 

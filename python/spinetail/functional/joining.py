@@ -9,7 +9,7 @@ import numpy as np
 from .. import dtypes
 from ..autograd.tape import enabled, record, wrap
 from ..autograd.tensor import Tensor
-from .door import lift, lower, operation, writes
+from .door import expect, lift, lower, operation, writes
 from .size import wrap_dim
 
 __all__ = [
@@ -156,6 +156,8 @@ row_stack = vstack
 
 def column_stack(tensors):
     """Join as columns: vectors are columns."""
+    tensors = list(tensors)
+    expect("column_stack", *tensors)
     return hstack([t.reshape(-1, 1) if np.ndim(getattr(t, "_array", t)) < 2 else t for t in tensors])
 
 
@@ -257,11 +259,13 @@ def meshgrid(*tensors, indexing="ij"):
 
 def atleast_1d(input):
     """The tensor with at least one dimension."""
+    expect("atleast_1d", input)
     return input.reshape(1) if np.ndim(getattr(input, "_array", input)) == 0 else input
 
 
 def atleast_2d(input):
     """The tensor with at least two dimensions; new ones come first."""
+    expect("atleast_2d", input)
     return input.reshape((1,) * max(2 - input.ndim, 0) + tuple(input.shape)) if input.ndim < 2 else input
 
 

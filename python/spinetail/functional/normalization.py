@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd.tape import bump, enabled, record, wrap
 from ..autograd.tensor import Tensor
 from ..ops import normalization as ops
-from .door import lift
+from .door import expect, lift
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
 
@@ -158,6 +158,7 @@ def group_norm(
     >>> F.group_norm(np.array([[1.0, 3.0, 0.0, 10.0]]), 2, eps=0.0001).round(2)
     array([[-1.,  1., -1.,  1.]])
     """
+    expect("group_norm", input)
     shape = input.shape
     if len(shape) >= 2 and num_groups > 0 and np.prod(shape[2:], dtype=int) * shape[0] * shape[1] == num_groups:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {list(shape)}")
@@ -204,6 +205,7 @@ def instance_norm(
     """
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    expect("instance_norm", input)
     shape = input.shape
     if len(shape) < 3:
         raise ValueError(f"[instance_norm] expected input of shape (batch, channels, ...), got {list(shape)}")

@@ -7,7 +7,7 @@ import numpy as np
 from ..autograd.tape import enabled, like, record, unbroadcast, wrap
 from ..autograd.tensor import Tensor
 from ..ops import gemm as ops
-from .door import lift, lower, mutable, operation
+from .door import expect, lift, lower, mutable, operation
 from .gemm import matmul, matmul_gradients
 
 __all__ = [
@@ -195,6 +195,9 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
 
 def chain_matmul(*matrices):
     """The product of several matrices."""
+    expect("chain_matmul", *matrices)
+    if not matrices:
+        raise ValueError("[chain_matmul] expected at least one matrix")
     result = matrices[0]
     for matrix in matrices[1:]:
         result = matmul(result, matrix)

@@ -9,8 +9,8 @@ from ..autograd.inplace import check, rebase
 from ..autograd.tape import bump, enabled, make_node, wrap
 from ..autograd.tensor import Tensor, method
 from .creation import _dtype, _finish, _named, _shape
-from .door import lift, operation, writes
-from .generator import Generator, default_generator
+from .door import expect, lift, operation, writes
+from .generator import Generator, source
 
 __all__ = [
     "bernoulli",
@@ -30,7 +30,7 @@ __all__ = [
 def uniform(shape, low=0.0, high=1.0, dtype=np.float32, generator: Generator | None = None) -> np.ndarray:
     """An array of numbers from [low, high)."""
     dtype = np.dtype(dtype)
-    draw = (generator or default_generator).numpy.random
+    draw = source(generator).numpy.random
     values = draw(shape, dtype if dtype.itemsize >= 4 else np.float32)
     if low != 0.0 or high != 1.0:
         values = values * values.dtype.type(high - low) + values.dtype.type(low)
@@ -40,7 +40,7 @@ def uniform(shape, low=0.0, high=1.0, dtype=np.float32, generator: Generator | N
 def normal_array(shape, mean=0.0, std=1.0, dtype=np.float32, generator: Generator | None = None) -> np.ndarray:
     """An array of normally distributed numbers."""
     dtype = np.dtype(dtype)
-    values = (generator or default_generator).numpy.standard_normal(shape, dtype if dtype.itemsize >= 4 else np.float32)
+    values = source(generator).numpy.standard_normal(shape, dtype if dtype.itemsize >= 4 else np.float32)
     if std != 1.0 or mean != 0.0:
         values = values * values.dtype.type(std) + values.dtype.type(mean)
     return np.asarray(values, dtype)
@@ -48,17 +48,17 @@ def normal_array(shape, mean=0.0, std=1.0, dtype=np.float32, generator: Generato
 
 def permutation(n: int, generator: Generator | None = None) -> np.ndarray:
     """The integers below n in random order, int64."""
-    return (generator or default_generator).numpy.permutation(n).astype(np.int64, copy=False)
+    return source(generator).numpy.permutation(n).astype(np.int64, copy=False)
 
 
 def integers(low: int, high: int, shape, generator: Generator | None = None) -> np.ndarray:
     """An array of integers from [low, high), int64."""
-    return (generator or default_generator).numpy.integers(low, high, shape)
+    return source(generator).numpy.integers(low, high, shape)
 
 
 def key(generator: Generator | None = None) -> tuple[int, int]:
     """A seed and a fresh position for counter-based kernels."""
-    return (generator or default_generator).key()
+    return source(generator).key()
 
 
 @writes
@@ -125,6 +125,7 @@ def randperm(n, *, generator=None, out=None, dtype=dtypes.int64, device=None, re
 
 def rand_like(input, *, dtype=None, device=None, requires_grad=False, generator=None, memory_format=None) -> Tensor:
     """Random numbers from [0, 1) in the shape and dtype of `input`."""
+    expect("rand_like", input)
     return rand(
         input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad
     )
@@ -132,6 +133,7 @@ def rand_like(input, *, dtype=None, device=None, requires_grad=False, generator=
 
 def randn_like(input, *, dtype=None, device=None, requires_grad=False, generator=None, memory_format=None) -> Tensor:
     """Normally distributed random numbers in the shape and dtype of `input`."""
+    expect("randn_like", input)
     return randn(
         input.shape, generator=generator, dtype=input.dtype if dtype is None else dtype, requires_grad=requires_grad
     )
@@ -139,6 +141,7 @@ def randn_like(input, *, dtype=None, device=None, requires_grad=False, generator
 
 def randint_like(input, low, high=None, *, dtype=None, device=None, requires_grad=False, generator=None) -> Tensor:
     """Random integers in the shape and dtype of `input`."""
+    expect("randint_like", input)
     if high is None:
         low, high = 0, low
     return randint(
@@ -196,7 +199,8 @@ def bernoulli(input, p=None, *, generator=None, out=None):
 @operation
 def poisson(input, generator=None):
     """Poisson-distributed numbers with the rates that the elements give."""
-    return wrap((generator or default_generator).numpy.poisson(input._array).astype(input._array.dtype))
+    rates = source(generator).numpy.poisson(input._array)
+    return wrap(np.asarray(rates, input._array.dtype))
 
 
 @operation
@@ -224,7 +228,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
         draws = uniform((len(rows), num_samples), dtype=np.float64, generator=generator) * bounds[:, -1:]
         places = np.stack([np.searchsorted(b, d, side="right") for b, d in zip(bounds, draws, strict=True)])
     else:  # the largest of log weight + Gumbel noise are a sample without replacement
-        noise = (generator or default_generator).numpy.standard_exponential(rows.shape)
+        noise = source(generator).numpy.standard_exponential(rows.shape)
         with np.errstate(divide="ignore", invalid="ignore"):
             places = np.argsort(np.where(rows > 0, noise / rows, np.inf), 1, kind="stable")[:, :num_samples]
     places = np.minimum(places, rows.shape[1] - 1).astype(np.int64)
@@ -247,7 +251,7 @@ def _fill(self: Tensor, name: str, values: np.ndarray) -> Tensor:
 
 def _filler(name: str, doc: str, draw) -> None:
     def method(self, *args, generator=None, **kwargs):
-        return _fill(self, name.rstrip("_"), draw(self._array, generator or default_generator, *args, **kwargs))
+        return _fill(self, name.rstrip("_"), draw(self._array, source(generator), *args, **kwargs))
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = doc

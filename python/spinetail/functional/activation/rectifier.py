@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...autograd.tape import enabled, record, wrap
 from ...autograd.tensor import Tensor
 from ...ops import activation as ops
+from ..door import expect
 from ..indexing import where
 from .recording import from_input, from_output, in_place
 
@@ -102,10 +103,12 @@ def prelu(input, weight):
     tensor([-0.2500,  2.0000])
     """
     if not isinstance(input, Tensor):
+        expect("prelu", input, weight)
         if not isinstance(weight, Tensor):
             return ops.prelu(input, weight)
         input = wrap(input)
     if not isinstance(weight, Tensor):
+        expect("prelu", weight)
         weight = wrap(weight)
     x, w = input._array, weight._array
     y = ops.prelu(x, w)

@@ -10,6 +10,7 @@ from ... import dtypes
 from ...autograd.tape import enabled, like_output, ndarray, record, wrap
 from ...autograd.tensor import Tensor
 from ...ops import activation as ops
+from ..door import expect
 from ..pointwise import exp
 
 
@@ -76,6 +77,7 @@ def _log_gradient(grad, y, dim):
 
 
 def _softmax(name, input, dim, dtype, forward, backward, second):
+    expect(name, input)
     if dtype is not None:
         target = dtypes.as_dtype(dtype)
         input = input.to(target) if isinstance(input, Tensor) else np.asarray(input).astype(target.numpy)
