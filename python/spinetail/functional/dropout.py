@@ -12,6 +12,7 @@ from ..autograd.inplace import check, rebase
 from ..autograd.tape import bump, enabled, record, wrap
 from ..autograd.tensor import Tensor
 from ..ops import random as ops
+from ..ops.arrays import is_half
 from .door import expect
 from .random import key
 
@@ -28,7 +29,7 @@ def dropout(input: Value, p: float = 0.5, training: bool = True, inplace: bool =
 
     Shapes: input any; result as the input. Outside training, the input itself. p = 1 gives zeros. Which elements are
     dropped follows from the default generator (`manual_seed`) and their number, not from threads.
-    dtypes: float32 and float64.
+    dtypes: float16, bfloat16, float32, float64.
 
     Raises: TypeError for other dtypes; ValueError for p outside [0, 1].
 
@@ -47,7 +48,7 @@ def alpha_dropout(input: Value, p: float = 0.5, training: bool = False, inplace:
 
     α' = -1.7581, a = 1/√((1 + α'²·p)(1 - p)), b = -a·α'·p.
 
-    Shapes: input any; result as the input. dtypes: float32 and float64.
+    Shapes: input any; result as the input. dtypes: float16, bfloat16, float32, float64.
 
     Raises: TypeError for other dtypes; ValueError for p outside [0, 1].
 
@@ -65,7 +66,7 @@ def alpha_dropout(input: Value, p: float = 0.5, training: bool = False, inplace:
 def dropout1d(input: Value, p: float = 0.5, training: bool = True, inplace: bool = False) -> Value:
     r"""Set whole channels to zero with probability p, and scale the others by 1/(1 - p).
 
-    Shapes: input (n, c, l) or (c, l); result as the input. dtypes: float32 and float64.
+    Shapes: input (n, c, l) or (c, l); result as the input. dtypes: float16, bfloat16, float32, float64.
 
     Raises: TypeError for other dtypes; ValueError for p outside [0, 1] and for other numbers of axes.
 
@@ -163,8 +164,8 @@ def _drop_features(
     if tensor and inplace:
         check(input)
     x = input._array if tensor else input
-    if x.dtype.char not in "fd":
-        raise TypeError(f"[{name}] expected input of dtype float32 or float64, got {x.dtype}")
+    if x.dtype.char not in "fd" and not is_half(x.dtype):
+        raise TypeError(f"[{name}] expected input of dtype float16, bfloat16, float32 or float64, got {x.dtype}")
     scale, shift, dropped = values
     wide = (*features, *(1,) * (x.ndim - len(features)))
     factor = ops.dropout(np.ones(wide, x.dtype), p, *key(), scale)

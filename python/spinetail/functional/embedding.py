@@ -31,7 +31,7 @@ def embedding(
     The row `padding_idx` (negative: from the end) gets no gradient. With `max_norm`, rows in use that are longer (in
     the norm `norm_type`) are scaled to it first, in place. With `scale_grad_by_freq`, gradients are divided by how
     often their index occurs. Gradients are dense and added in the order of the indices.
-    dtypes: input int64 or int32; weight any (float32 or float64 for a gradient).
+    dtypes: input int64 or int32; weight any (floating point for a gradient, float16 and bfloat16 added in float32).
 
     Raises: IndexError for an index outside 0 ... v-1, which names the position; TypeError for other dtypes; ValueError
     for a table that is not 2-D, padding_idx out of range, and sparse=True.

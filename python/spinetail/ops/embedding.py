@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._native import kernels
+from .arrays import is_half
 
 Array = np.ndarray
 
@@ -23,6 +24,8 @@ def embedding(indices: Array, weight: Array) -> Array:
     if weight.ndim != 2:
         raise ValueError(f"[embedding] weight must be 2-D (rows, columns), got shape {list(weight.shape)}")
     table = weight if weight.flags.c_contiguous else np.array(weight, order="C")
+    if is_half(table.dtype) and table.dtype.kind != "f":  # rows are copied, whatever their bits mean
+        return embedding(rows, table.view(np.float16)).view(table.dtype)
     output = np.empty((*rows.shape, table.shape[1]), table.dtype)
     try:
         kernels.embedding_forward(output, rows, table)
@@ -38,10 +41,14 @@ def embedding_backward(
 
     The row `padding_idx` gets none; with `scale_grad_by_freq`, each is divided by how often its index occurs.
     """
+    if is_half(grad_output.dtype):
+        wide = embedding_backward(grad_output.astype(np.float32), indices, rows, padding_idx, scale_grad_by_freq)
+        return wide.astype(grad_output.dtype)
     picked = _indices("embedding_backward", indices)
     if grad_output.dtype.char not in "fd":
         raise TypeError(
-            f"[embedding_backward] expected grad_output of dtype float32 or float64, got {grad_output.dtype}"
+            "[embedding_backward] expected grad_output of dtype float16, bfloat16, float32 or float64, got "
+            f"{grad_output.dtype}"
         )
     if grad_output.shape[:-1] != picked.shape:
         raise ValueError(

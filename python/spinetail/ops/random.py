@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._native import kernels
+from .arrays import is_half
 
 Array = np.ndarray
 
@@ -28,12 +29,19 @@ def dropout(
 ) -> Array:
     """input·scale + shift where an element is kept, else `dropped`; the scale is 1/(1 - probability) unless given.
 
-    The gradient is the same call on the gradient, without shift and dropped.
+    The gradient is the same call on the gradient, without shift and dropped. float16 and bfloat16 are computed in
+    float32.
     """
     if not isinstance(input, np.ndarray) or isinstance(input, np.ma.MaskedArray):
         raise TypeError(f"[dropout] expected a Tensor or ndarray as input, got {type(input).__name__}")
+    if is_half(input.dtype):
+        wide = dropout(input.astype(np.float32), probability, seed, offset, scale, shift, dropped).astype(input.dtype)
+        if out is None:
+            return wide
+        out[...] = wide
+        return out
     if input.dtype.char not in "fd":
-        raise TypeError(f"[dropout] expected input of dtype float32 or float64, got {input.dtype}")
+        raise TypeError(f"[dropout] expected input of dtype float16, bfloat16, float32 or float64, got {input.dtype}")
     if not 0.0 <= probability <= 1.0:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {probability}")
     output = np.empty(input.shape, input.dtype) if out is None else out

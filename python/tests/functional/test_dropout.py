@@ -81,3 +81,15 @@ def test_what_all_share(name):
     with pytest.raises(TypeError, match="float32 or float64"):
         function(np.ones(shape, int), 0.5, training=True)
     assert function(np.ones((0, 3, 2, 2)), 0.5, training=True).shape == (0, 3, 2, 2)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_halves_are_computed_in_float32(dtype):
+    for function in (F.dropout, F.dropout1d):
+        x = st.ones(2, 6, 40, dtype=getattr(st, dtype)).requires_grad_()
+        st.manual_seed(3)
+        y = function(x, 0.25, training=True)
+        assert y.dtype == x.dtype
+        assert set(y.float().detach().reshape(-1).tolist()) == {0.0, float(st.tensor(4 / 3).to(x.dtype).float())}
+        y.sum().backward()
+        assert st.equal(x.grad, y.detach())

@@ -54,3 +54,11 @@ def test_bad_input():
         F.embedding(st.tensor([0]), w, sparse=True)
     with pytest.raises(TypeError, match="int64 or int32"):
         F.embedding(st.tensor([0.0]), w)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_gradients_of_halves_are_added_in_float32(dtype):
+    table = st.ones(3, 2, dtype=getattr(st, dtype)).requires_grad_()
+    F.embedding(st.zeros(3000, dtype=st.int64), table).sum().backward()
+    assert table.grad.dtype == table.dtype
+    assert table.grad.float().tolist() == [[float(st.tensor(3000.0).to(table.dtype).float())] * 2, [0, 0], [0, 0]]
