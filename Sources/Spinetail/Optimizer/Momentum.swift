@@ -19,7 +19,7 @@ public func spinetail_optimizer_sgd(
         p: p, b: b, g: g, lr: -lr, momentum: momentum, share: 1 - dampening, decay: weightDecay,
         sign: flags & Int64(SPINETAIL_OPTIMIZER_MAXIMIZE) != 0 ? -1 : 1,
         nesterov: flags & Int64(SPINETAIL_OPTIMIZER_NESTEROV) != 0,
-        first: flags & Int64(SPINETAIL_OPTIMIZER_FIRST) != 0)
+        first: flags & Int64(SPINETAIL_OPTIMIZER_FIRST) != 0, rest: Rest(factor: momentum))
     return runStep(p, memory.assumingMemoryBound(to: Int.self), streams: b.isEmpty ? 2 : 4, rule)
 }
 
@@ -27,6 +27,7 @@ private struct MomentumRule: StepRule {
     let p, b, g: TensorList
     let lr, momentum, share, decay, sign: Double
     let nesterov, first: Bool
+    let rest: Rest
 
     func update<E: Real>(_ type: E.Type, tensor: Int, start: Int, count: Int) {
         typealias V = E.Lanes
@@ -40,6 +41,8 @@ private struct MomentumRule: StepRule {
         let decay = V(repeating: E(self.decay))
         let sign = V(repeating: E(self.sign))
         let decays = self.decay != 0
+        let bound = V(repeating: rest.bound(type, reach: self.lr))
+        let floor = V(repeating: E(Rest.floor(type)))
 
         var i = 0
         while i < count {
@@ -50,8 +53,14 @@ private struct MomentumRule: StepRule {
             if decays { gradient = V.fma(decay, parameter, gradient) }
             if hasBuffer {
                 var buffer = gradient
-                if !first { buffer = V.fma(share, gradient, V.take(b + i, whole, rest) * momentum) }
-                buffer.put(b + i, whole, rest)
+                if first {
+                    buffer.put(b + i, whole, rest)
+                } else {
+                    let held = V.take(b + i, whole, rest)
+                    let rests = Rest.lanes(held, gradient: gradient, bound: bound, parameter: parameter, floor: floor)
+                    buffer = V.fma(share, gradient, V.select(rests, .zero, held) * momentum)
+                    V.select(rests, held, buffer).put(b + i, whole, rest)
+                }
                 gradient = nesterov ? V.fma(momentum, buffer, gradient) : buffer
             }
             V.fma(lr, gradient, parameter).put(p + i, whole, rest)

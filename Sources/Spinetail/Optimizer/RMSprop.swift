@@ -29,7 +29,8 @@ public func spinetail_optimizer_rmsprop(
     }
     let rule = RMSpropRule(
         p: p, v: v, m: m, b: b, g: g, lr: -lr, alpha: alpha, eps: eps, decay: weightDecay, momentum: momentum,
-        sign: flags & Int64(SPINETAIL_OPTIMIZER_MAXIMIZE) != 0 ? -1 : 1)
+        sign: flags & Int64(SPINETAIL_OPTIMIZER_MAXIMIZE) != 0 ? -1 : 1, rest: Rest(factor: alpha),
+        bufferRest: Rest(factor: momentum))
     let streams = 4 &+ (m.isEmpty ? 0 : 2) &+ (b.isEmpty ? 0 : 2)
     return runStep(p, memory.assumingMemoryBound(to: Int.self), streams: streams, rule)
 }
@@ -37,6 +38,7 @@ public func spinetail_optimizer_rmsprop(
 private struct RMSpropRule: StepRule {
     let p, v, m, b, g: TensorList
     let lr, alpha, eps, decay, momentum, sign: Double
+    let rest, bufferRest: Rest
 
     func update<E: Real>(_ type: E.Type, tensor: Int, start: Int, count: Int) {
         typealias V = E.Lanes
@@ -55,6 +57,10 @@ private struct RMSpropRule: StepRule {
         let momentum = V(repeating: E(self.momentum))
         let sign = V(repeating: E(self.sign))
         let decays = self.decay != 0
+        // Without a gradient all that counts of the averages is that they leave no 0 to divide by.
+        let bound = V(repeating: self.eps > 0 ? rest.bound(type, reach: 0) : E(0.0))
+        let bufferBound = V(repeating: bufferRest.bound(type, reach: self.lr))
+        let floor = V(repeating: E(Rest.floor(type)))
 
         var i = 0
         while i < count {
@@ -63,20 +69,29 @@ private struct RMSpropRule: StepRule {
             let parameter = V.take(p + i, whole, rest)
             var gradient = V.take(g + i, whole, rest) * sign
             if decays { gradient = V.fma(decay, parameter, gradient) }
-            let square = V.fma(gradient * share, gradient, V.take(v + i, whole, rest) * alpha)
-            square.put(v + i, whole, rest)
+            let held = V.take(v + i, whole, rest)
+            var rests = Rest.lanes(held, gradient: gradient, bound: bound)
+            let old = centered ? V.take(m + i, whole, rest) : .zero
+            let oldRests = Rest.lanes(old, gradient: gradient, bound: bound)
+            if centered {  // a square that rests beside a mean that does not would leave a negative variance
+                rests = Rest.lanes(V.select(oldRests, held, .one), gradient: gradient, bound: bound)
+            }
+            let square = V.fma(gradient * share, gradient, V.select(rests, .zero, held) * alpha)
+            V.select(rests, held, square).put(v + i, whole, rest)
             var variance = square
             if centered {
-                let old = V.take(m + i, whole, rest)
-                let average = V.fma(share, gradient - old, old)
-                average.put(m + i, whole, rest)
+                let start = V.select(oldRests, .zero, old)
+                let average = V.fma(share, gradient - start, start)
+                V.select(oldRests, old, average).put(m + i, whole, rest)
                 // Not fused: like the plain formula, it is exactly zero for a gradient that never changes sign or size.
                 variance = square - average * average
             }
             var update = gradient / (V.sqrt(variance) + eps)
             if hasBuffer {
-                update = V.fma(V.take(b + i, whole, rest), momentum, update)
-                update.put(b + i, whole, rest)
+                let held = V.take(b + i, whole, rest)
+                let rests = Rest.lanes(held, gradient: update, bound: bufferBound, parameter: parameter, floor: floor)
+                update = V.fma(V.select(rests, .zero, held), momentum, update)
+                V.select(rests, held, update).put(b + i, whole, rest)
             }
             V.fma(lr, update, parameter).put(p + i, whole, rest)
             i &+= V.width

@@ -8,6 +8,7 @@ from .. import dtypes
 from ..autograd import Tensor
 from ..autograd.tensor import make
 from ..devices import device as Device
+from ..ops.arrays import empty
 
 
 def _array(data: object, name: str) -> np.ndarray:
@@ -64,4 +65,4 @@ def unset(shape: tuple[int, ...], device: object = None, dtype: object = None) -
     if device is not None:
         Device(device)
     chosen = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    return Parameter(np.empty(shape, chosen.numpy))
+    return Parameter(empty(shape, chosen.numpy))

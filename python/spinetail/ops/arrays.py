@@ -13,6 +13,14 @@ empty = kernels.empty
 """`numpy.empty(shape, dtype)` for outputs: a large one gets memory that an earlier one let go, not pages of zeros."""
 
 
+def zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """`numpy.zeros(shape, dtype)` in the memory of `empty`: large ones begin at lines of the cache, as steps over them
+    like it."""
+    array = empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
 def floating(name: str, array: np.ndarray, argument: str = "input") -> np.ndarray:
     """A native, C-contiguous float32 or float64 array with the same values; float16 and bfloat16 become float32.
 

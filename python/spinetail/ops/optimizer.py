@@ -156,19 +156,17 @@ def _run(
     name: str, kernel: Callable[..., None], lists: tuple[Any, ...], states: tuple[Any, ...], numbers: tuple[Any, ...]
 ) -> None:
     """Call the kernel; where it refuses an argument, say which array is wrong, or go through contiguous copies."""
-    if len(lists) > 1:  # gradients are only read
-        lists = (*lists[:-1], tuple(lists[-1]))
-    for arrays in lists[:-1] or lists:
+    *written, read = lists if len(lists) > 1 else (*lists, ())
+    for arrays in written:
         if type(arrays) is not list:
             raise TypeError(f"[{name}] expected lists of arrays, got {type(arrays).__name__}")
+    last = (tuple(read),) if len(lists) > 1 else ()  # gradients are only read
     try:
-        kernel(*lists, *numbers)
+        kernel(*written, *last, *numbers)
     except (TypeError, ValueError):
-        written = lists[:-1] or lists
-        _check(name, lists, states)
+        _check(name, (*written, *last), states)
         copies = [[_plain(a) for a in arrays] for arrays in written]
-        read = [tuple([_plain(g) for g in lists[-1]])] if len(lists) > 1 else []
-        kernel(*copies, *read, *numbers)
+        kernel(*copies, *[tuple([_plain(g) for g in gradients]) for gradients in last], *numbers)
         for arrays, worked in zip(written, copies, strict=True):
             for array, copy in zip(arrays, worked, strict=True):
                 if copy is not array:

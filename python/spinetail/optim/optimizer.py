@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from operator import is_
 from typing import Any
 
 import numpy as np
 
 from ..autograd import RemovableHandle, Tensor, enable_grad, wrap
 from ..autograd.tape import bump
+from ..ops.arrays import zeros
 from .state import State
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "required"]
@@ -64,7 +66,7 @@ class Optimizer:
 
     def _initial(self, group: dict[str, Any], name: str, array: np.ndarray) -> np.ndarray:
         """What the state `name` of a parameter begins with."""
-        return np.zeros((), np.float32) if name == "step" else np.zeros(array.shape, array.dtype)
+        return np.zeros((), np.float32) if name == "step" else zeros(array.shape, array.dtype)
 
     def _update(
         self,
@@ -177,7 +179,7 @@ class Optimizer:
     def _step_group(self, number: int, group: dict[str, Any], given: Sequence[Any] | None) -> None:
         params = group["params"]
         plan = self._plans.get(number)
-        if plan is not None and plan.ids == [*map(id, params)]:
+        if plan is not None and plan.fits(params):
             # The usual case: parameters as they were the last time, each with a gradient.
             try:
                 if given is None:
@@ -361,13 +363,16 @@ class Optimizer:
 class _Plan:
     """The state arrays of a group, found once and used until something changes."""
 
-    __slots__ = ("bare", "ids", "params", "states")
+    __slots__ = ("bare", "params", "states")
 
     def __init__(self, params: list[Any], states: dict[str, list[Any]]) -> None:
-        self.params = [*params]  # keeps them alive, so that their ids stay theirs
-        self.ids = [*map(id, params)]
+        self.params = [*params]
         self.bare = all(isinstance(parameter, np.ndarray) for parameter in params)
         self.states = states
+
+    def fits(self, params: list[Any]) -> bool:
+        """Whether these are the very parameters that the plan was made for."""
+        return len(params) == len(self.params) and all(map(is_, params, self.params))
 
 
 def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:

@@ -428,3 +428,95 @@ def test_adam_rounds_the_smallest_averages_as_it_rounds_all(dtype, beta1):
     np.testing.assert_array_equal(np.abs(m) / least, expected)
     w, m = step(1.0, 1e300 if dtype is np.float64 else 1e38, 0.0)
     np.testing.assert_array_equal(np.abs(m) / least, expected)
+
+
+def smallest(dtype):
+    """The 40 smallest numbers of both signs, and the factors that keep some of them where they are."""
+    counts = np.arange(0, 101)
+    values = (counts * np.finfo(dtype).smallest_subnormal).astype(dtype)
+    return values * np.where(counts % 2, 1, -1).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("momentum", [0.9, 0.99, 0.5, 1.0, 0.0])
+@pytest.mark.parametrize("nesterov", [0, 4])
+def test_momentum_rounds_the_smallest_buffers_as_it_rounds_all(dtype, momentum, nesterov):
+    start = smallest(dtype)
+    expected = start * dtype(momentum)  # NumPy rounds each product
+
+    def step(parameter, lr):
+        w, b = np.full(start.shape, parameter, dtype), start.copy()
+        kernels.optimizer_sgd([w], [b], (np.zeros(start.shape, dtype),), lr, momentum, 0.0, 0.0, nesterov)
+        return w, b
+
+    moved = expected * dtype(momentum) if nesterov else expected
+    for parameter, lr in ((1.0, 1e-3), (-2.0, 1e-3), (1.0, 1e38), (0.0, 1.0)):
+        w, b = step(parameter, lr)
+        np.testing.assert_array_equal(b, expected)
+        change = dtype(lr) * moved
+        np.testing.assert_array_equal(w, dtype(parameter) - change)
+    with np.errstate(all="ignore"):
+        assert np.isnan(step(1.0, np.inf)[0][0])  # 0 · ∞ is no rest
+    w, b = np.ones(3, dtype), np.zeros(3, dtype)
+    kernels.optimizer_sgd([w], [b], (np.zeros(3, dtype),), 0.1, np.inf, 0.0, 0.0, 0)
+    assert np.isnan(b).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("alpha", [0.99, 0.9, 0.5, 1.0])
+@pytest.mark.parametrize("centered", [False, True])
+def test_rmsprop_rounds_the_smallest_averages_as_it_rounds_all(dtype, alpha, centered):
+    if _native.level == "v2":  # without a fused multiply-add a mean's share is rounded by itself
+        share = [Fraction(round(c * Fraction(float(dtype(1 - alpha))))) for c in range(101)]
+    else:
+        share = [c * Fraction(float(dtype(1 - alpha))) for c in range(101)]
+    least = np.finfo(dtype).smallest_subnormal
+    start, zeros = smallest(dtype), np.zeros(101, dtype)
+    means = np.array([round(c - part) for c, part in enumerate(share)])
+    for eps, parameter in ((1e-8, 1.0), (1e-8, 0.0), (0.0, 1.0)):
+        w, v, m, b = np.full(101, parameter, dtype), np.abs(start), start.copy(), start.copy()
+        with np.errstate(all="ignore"):
+            kernels.optimizer_rmsprop(
+                [w],
+                [v],
+                [m] if centered else [],
+                [b],
+                [np.zeros((), np.float32)],
+                (zeros,),
+                1e-3,
+                alpha,
+                eps,
+                0.0,
+                0.9,
+                0,
+            )
+        np.testing.assert_array_equal(v, np.abs(start) * dtype(alpha))
+        if centered:
+            np.testing.assert_array_equal(np.abs(m) / least, means)
+        if eps:
+            np.testing.assert_array_equal(b, start * dtype(0.9))
+            np.testing.assert_array_equal(w, dtype(parameter) - dtype(1e-3) * b)
+        else:  # 0 / 0 where the square is 0
+            assert np.isnan(w[0]) and not np.isnan(w[-1])
+
+
+@pytest.mark.parametrize("cls", [optim.SGD, optim.RMSprop])
+def test_a_unit_that_no_longer_learns_does_not_slow_the_step(cls):
+    """The smallest numbers are passed over: steps over them take about as long as others, not ten times."""
+    import time
+
+    def seconds(value):
+        w, g = np.ones(200_000, np.float32), np.zeros(200_000, np.float32)
+        optimizer = cls([w], lr=1e-3, momentum=0.9)
+        optimizer.step([g])
+        for name in optimizer.state[w]:
+            if name != "step":
+                optimizer.state[w][name][...] = value
+        times = []
+        for _ in range(15):
+            begin = time.perf_counter()
+            optimizer.step([g])
+            times.append(time.perf_counter() - begin)
+        return min(times[:5])
+
+    assert seconds(np.float32(4e-45)) < 4 * seconds(np.float32(0)) + 1e-4
