@@ -105,6 +105,15 @@ def reach(edges: Sequence, targets: Sequence) -> set:
     return useful
 
 
+def seed(outputs: Sequence, gradients: Sequence) -> tuple | None:
+    """What `seeds` gives in the usual case, one scalar whose dtype has been seen; None in any other."""
+    if len(outputs) == 1 == len(gradients) and gradients[0] is None and outputs[0]._requires_grad:
+        array = outputs[0]._array
+        found = None if array.ndim else _ones.get(array.dtype)
+        return None if found is None else (found,)
+    return None
+
+
 def seeds(outputs: Sequence, gradients: Sequence, graph: bool) -> list:
     """The gradients to start with; 1 for a scalar output that has none."""
     result = []
@@ -146,7 +155,9 @@ def backward(
     """Add the gradients of `tensors` to `.grad` of the leaves, or of `inputs` only."""
     retain = create_graph if retain_graph is None else retain_graph
     edges = tuple([t._node or t for t in tensors])
-    grads = seeds(tensors, grad_tensors, create_graph)
+    grads = seed(tensors, grad_tensors) if not create_graph else None
+    if grads is None:
+        grads = seeds(tensors, grad_tensors, create_graph)
     if inputs is None:
         propagate(edges, grads, retain, create_graph, None, None, True)
         return

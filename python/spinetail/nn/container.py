@@ -8,7 +8,7 @@ from operator import index as as_index
 from typing import Any
 
 from ..autograd import Tensor
-from ..functional.gemm import linear_activation, linear_relu
+from ..functional.gemm import linear, linear_activation, linear_relu
 from . import display
 from .activation import GELU, ReLU, Sigmoid, SiLU, Tanh
 from .linear import Linear
@@ -140,13 +140,13 @@ class Sequential(_Listed):
                     if output is not None:
                         input, waiting = output, None
                         continue
-                input = waiting(input)
+                input = linear(input, waiting.weight, waiting.bias)
                 waiting = None
             if type(module) is Linear and _plain(module) and isinstance(input, Tensor):
                 waiting = module
             else:
                 input = module(input)  # type: ignore[misc]
-        return input if waiting is None else waiting(input)
+        return input if waiting is None else linear(input, waiting.weight, waiting.bias)
 
     def __getitem__(self, index: int | slice) -> Any:
         items = list(self._modules.items())
