@@ -82,8 +82,8 @@ private struct RunningSlopes<E: Real>: ParallelTask {
             r &-= 1
             let at = start &+ r &* plan.inner
             let slope = load(dy + at, count)
-            s = r == plan.n &- 1 ? slope : D.fma(load(x + at + plan.inner, count), s, slope)
-            let d = r == 0 ? s : spinetail_multiply_f64(load(y + at - plan.inner, count), s)
+            s = r == plan.n &- 1 ? slope : D.fma(load(x + (at &+ plan.inner), count), s, slope)
+            let d = r == 0 ? s : spinetail_multiply_f64(load(y + (at &- plan.inner), count), s)
             V.narrow(d, d).store(dx + at, count: Swift.min(count, D.width))
         }
     }
