@@ -16,6 +16,31 @@ extension Product {
         return volume <= Self.directVolume || columns <= Tile<E>.columns
     }
 
+    /// Few sums over a great depth: blocks of depth whose part of B stays in the cache.
+    var prefersDeep: Bool { rows <= 64 && columns <= 64 && depth > 4096 && b.columnStride == 1 }
+
+    func runDeep() -> Int32 {
+        var part = self
+        part.depth = 1024
+        part.epilogue = .nothing
+        part.finish = nil
+        var k = 0
+        while k < depth {
+            if k &+ part.depth >= depth {
+                part.depth = depth &- k
+                part.epilogue = epilogue
+                part.finish = finish
+            }
+            part.a = a.advanced(rows: 0, columns: k)
+            part.b = b.advanced(rows: k, columns: 0)
+            let status = part.runDirect()
+            if status != Status.ok { return status }
+            part.accumulate = true
+            k &+= part.depth
+        }
+        return Status.ok
+    }
+
     func runDirect() -> Int32 {
         let volume = rows &* columns &* depth
         let plan = DirectBlocks(product: self, whole: volume <= 262_144)

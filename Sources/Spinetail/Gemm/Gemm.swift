@@ -115,7 +115,7 @@ extension Product {
         if prefersStanding { return runStanding() }
         if prefersShallow { return runShallow() }
         if prefersDirect { return runDirect() }
-        return runBlocked()
+        return prefersDeep ? runDeep() : runBlocked()
     }
 }
 
@@ -127,7 +127,8 @@ private func runBatches<E: Real>(
     var task = Batches(
         product: product, output: output, a: a, b: b, batches: batches,
         group: Swift.max(1, divide(262_144, by: volume)), panelBytes: 0, panels: nil)
-    if volume >= 2_000_000 || !(product.prefersDots || product.prefersDirect) {
+    let large = volume >= 2_000_000 && batches < 16
+    if large || !(product.prefersDots || product.prefersDirect) {
         var batch = 0
         while batch < batches {
             let status = task.product(batch).run()
@@ -141,7 +142,7 @@ private func runBatches<E: Real>(
     guard let panels = Scratch.take(task.panelBytes &* workers) else { return Status.noMemory }
     defer { Scratch.give(panels) }
     task.panels = panels
-    return parallel(pieces(batches, task.group), cost: batches &* volume / 48, workers: workers, task)
+    return parallel(pieces(batches, task.group), cost: batches &* (volume / 40 &+ 80), workers: workers, task)
 }
 
 private struct Batches<E: Real>: ParallelTask {

@@ -14,7 +14,7 @@ extension Product {
         // Lanes that no row fills are computed in vain. Columns that begin at multiples of a page would push each other
         // out of the first-level cache.
         return rows > E.Lanes.width && (rows <= Tile<E>.columns || rows &* 8 >= padded &* 7) && depth >= rows
-            && columns >= StandingBlocks<E>.columns && padded &* depth &* size <= Self.standingBytes
+            && columns >= 4 &* StandingBlocks<E>.columns && padded &* depth &* size <= Self.standingBytes
             && (b.columnStride &* size) & 4095 != 0
     }
 
