@@ -17,7 +17,9 @@ ROWS = [0, 1, 2, 3, 5, 8, 13, 14, 15, 33]
 COLUMNS = [0, 1, 3, 4, 5, 16, 31, 32, 33, 70]
 DEPTHS = [0, 1, 2, 15, 16, 17, 65]
 LARGE = [(200, 300, 400), (97, 513, 500), (14, 2100, 33), (1, 700, 900), (6, 300, 1000), (150, 10, 128)]
-# A single block of rows, shared panels of B, tall with few columns, few rows in a sweep, A read in place.
+# A single block of rows, many of them, tall with few columns, few rows in a sweep, A read in place.
+# Few sums over a great depth, several blocks of rows and of depth.
+LARGE += [(31, 40, 9000), (64, 64, 5000), (700, 200, 1100)]
 LARGE += [(20, 700, 2000), (1103, 70, 900), (5000, 10, 64), (13, 2000, 90), (64, 128, 784)]
 
 
@@ -183,7 +185,9 @@ ENDS = [
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(1, 3, 5), (6, 700, 130), (3, 40, 20), (50, 33, 17), (150, 90, 700), (64, 10, 128)])
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 5), (6, 700, 130), (3, 40, 20), (50, 33, 17), (150, 90, 700), (64, 10, 128), (9, 20, 5000)]
+)
 @pytest.mark.parametrize("transposed", [False, True])
 def test_every_end_of_a_product(dtype, shape, transposed):
     m, n, k = shape
@@ -204,6 +208,36 @@ def test_every_end_of_a_product(dtype, shape, transposed):
             assert np.all(np.abs(out - expected) <= 2 * bound)
     kernels.gemm(out, a, b, np.full((1, n), np.nan, dtype), None, None, 1.0, 0.0, 0)
     assert np.all(np.abs(out - sums) <= bound)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_that_overlap_are_not_read_behind_their_end(dtype):
+    # A Hankel matrix: both strides are one element, so a row of B is as contiguous as a column.
+    rng = np.random.default_rng(12)
+    values = rng.standard_normal(360).astype(dtype)
+    b = np.lib.stride_tricks.as_strided(values, (300, 61), (values.itemsize, values.itemsize))
+    a = rng.standard_normal((200, 300)).astype(dtype)
+    assert_close(gemm.matmul(a, b), a, np.array(b))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_many_batches_are_the_same_on_any_number_of_threads(transposed):
+    rng = np.random.default_rng(13)
+    a, b = (
+        rng.standard_normal((16, 130, 128)).astype(np.float32),
+        rng.standard_normal((16, 128, 128)).astype(np.float32),
+    )
+    b = b.swapaxes(1, 2) if transposed else b
+    before = kernels.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 5):
+            kernels.set_num_threads(threads)
+            results.append(gemm.matmul(a, b))
+    finally:
+        kernels.set_num_threads(before)
+    assert_close(results[0], a, b)
+    assert all(np.array_equal(results[0], other) for other in results[1:])
 
 
 def test_ends_of_batches():
@@ -248,7 +282,17 @@ def test_nan_and_infinity_propagate():
 
 @pytest.mark.parametrize(
     "shape",
-    [(257, 300, 700), (1, 3000, 500), (64, 64, 64), (24, 900, 900), (64, 512, 784), (512, 784, 64), (64, 10, 512)],
+    [
+        (257, 300, 700),
+        (1, 3000, 500),
+        (64, 64, 64),
+        (24, 900, 900),
+        (64, 512, 784),
+        (512, 784, 64),
+        (64, 10, 512),
+        (700, 500, 1100),
+        (40, 40, 5000),
+    ],
 )
 def test_same_bits_for_any_number_of_threads(shape):
     m, n, k = shape
