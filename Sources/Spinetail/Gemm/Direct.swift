@@ -11,8 +11,9 @@ extension Product {
         if columns &* depth &* size > 512 << 10 || depth > 4096 { return rows <= 7 && b.columnStride == 1 }
         let volume = rows &* columns &* depth
         if volume <= 64 &* 64 &* 64 { return true }
-        // Rows of A at multiples of 2 KiB push each other out of the first-level cache.
-        if (a.rowStride &* size) & 2047 == 0 && a.rowStride != 0 && depth >= 64 { return false }
+        // With few columns packing A would take longer than the product itself.
+        if columns <= E.Lanes.width { return true }
+        if rowsCollide { return false }
         return volume <= Self.directVolume || columns <= Tile<E>.columns
     }
 
@@ -41,6 +42,11 @@ extension Product {
         return Status.ok
     }
 
+    /// Rows of A at multiples of 2 KiB push each other out of the first-level cache, unless few are read at a time.
+    @inline(__always) var rowsCollide: Bool {
+        (a.rowStride &* MemoryLayout<E>.size) & 2047 == 0 && a.rowStride != 0 && depth >= 64
+    }
+
     func runDirect() -> Int32 {
         let volume = rows &* columns &* depth
         let plan = DirectBlocks(product: self, whole: volume <= 262_144)
@@ -53,7 +59,8 @@ extension Product {
             return Status.ok
         }
         return parallel(
-            plan.tasks, cost: volume / 48, workers: workers, DirectTask(plan: plan, scratch: scratch, bytes: bytes))
+            plan.tasks, cost: volume / 48 &+ rows &* columns / 6, workers: workers,
+            DirectTask(plan: plan, scratch: scratch, bytes: bytes))
     }
 
     /// A block of C, in this thread. `panel` holds depth × Tile.columns elements and Packing's slack where B's rows do
@@ -71,7 +78,7 @@ extension Product {
             }
             var row = first
             while row < end {
-                let height = DirectTile<E>.height(for: end &- row)
+                let height = DirectTile<E>.height(for: rowsCollide ? Swift.min(8, end &- row) : end &- row)
                 DirectTile<E>.multiply(self, b: part, row: row, column: column, height: height, columns: valid)
                 row &+= height
             }

@@ -22,7 +22,7 @@ extension Product {
         guard let scratch = Scratch.take(bytes &* workers) else { return Status.noMemory }
         defer { Scratch.give(scratch) }
         let task = ShallowTiles(product: self, height: height, tilesPerTask: together, scratch: scratch, bytes: bytes)
-        return parallel(pieces(tiles, together), cost: volume / 56, workers: workers, task)
+        return parallel(pieces(tiles, together), cost: volume / 56 &+ rows &* columns / 6, workers: workers, task)
     }
 }
 
