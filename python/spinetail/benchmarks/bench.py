@@ -13,7 +13,7 @@ from typing import Any
 
 from .limits import busy
 from .machine import machine
-from .page import facts, limits_table, page, table, verdicts
+from .page import facts, limits_table, missed, page, table, verdicts
 from .run import Plan, Run, families, family
 
 __all__ = ["bench", "listing"]
@@ -59,6 +59,8 @@ def bench(plan: Plan, output: str | Path, page_file: str | Path | None = None, c
     rows = [row for result in results.values() for row in result["rows"]]
     if len(results) > 1:
         print(f"\n== all\n\n{verdicts(rows).text()}")
+    if (short := missed(results)) is not None:
+        print(f"\n== misses and their reasons\n\n{short.text()}")
     print(f"\nwritten: {folder / 'benchmarks.md'}" + (f", {page_file}" if page_file else ""))
     return 0
 

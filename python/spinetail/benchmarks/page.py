@@ -8,6 +8,7 @@ from typing import Any
 
 from ..evaluate.table import Table, size, time
 from .limits import busy
+from .reasons import explained, misses
 from .rows import summary
 from .targets import TARGETS, verdict
 
@@ -61,6 +62,12 @@ def verdicts(rows: Sequence[Result]) -> Table:
     return Table(["group", "threads", "cases", "geomean", "worst", "worst case", "target", "verdict"], lines)
 
 
+def missed(results: Mapping[str, Result]) -> Table | None:
+    """The cases below a target that their group misses, and why; None if there are none."""
+    lines = [explained(one) for one in misses(results)]
+    return Table(["case", "threads", "ratio", "at the limit", "why"], lines) if lines else None
+
+
 def limits_table(limits: Mapping[int, Any]) -> Table:
     heads = ["threads", "float32", "float64", *(f"{x['level']} read, write, copy" for x in _first(limits)["memory"])]
     rows = [
@@ -99,12 +106,21 @@ measured arithmetic and bandwidth allow, over ours. *Cold* data rotates through 
 Errors are against float64.
 """
 
+MISSED = """\
+Cases below a target that their group misses. *At the limit* is the ratio that the case would have at the machine's
+measured limit: no code can do better on this machine. The reasons were found by profiling on an Intel Xeon (Emerald
+Rapids) of 2 cores.
+"""
+
 
 def page(results: Mapping[str, Result], machine: Mapping[str, Any], limits: Mapping[int, Any], charts: Path) -> str:
     """The whole page; `charts` is the charts' folder as the page names it."""
     parts = ["# Benchmarks", HOW, facts(machine)]
     rows = [row for result in results.values() for row in result["rows"]]
-    parts += ["## Groups and targets", verdicts(rows).markdown(), "## Limits of this machine"]
+    parts += ["## Groups and targets", verdicts(rows).markdown()]
+    if (short := missed(results)) is not None:
+        parts += ["### Misses and their reasons", MISSED, short.markdown()]
+    parts.append("## Limits of this machine")
     parts += [limits_table(limits).markdown()]
     if warning := busy(limits):
         parts.append(f"**{warning[0].upper()}{warning[1:]}.**")

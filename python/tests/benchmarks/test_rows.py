@@ -12,6 +12,8 @@ from spinetail.benchmarks.bench import text, write_page
 from spinetail.benchmarks.case import Case, Family, also_cold
 from spinetail.benchmarks.limits import busy
 from spinetail.benchmarks.machine import machine
+from spinetail.benchmarks.reasons import REASONS, explained, misses
+from spinetail.benchmarks.run import family
 from spinetail.benchmarks.targets import TARGETS, verdict
 
 LEVEL = {"read": 4e9, "write": 1e9, "copy": 2e9}
@@ -68,6 +70,26 @@ def test_summary_and_verdicts():
     assert verdict({**one, "group": "other"}) == ""
     assert verdict({**one, "group": "step 1", "geomean": 11.9, "worst": 0.1}) == "missed: geomean < 12"
     assert set(TARGETS) >= {"gemm", "small gemm", "pointwise", "half", "threads"}
+
+
+def test_misses_and_their_reasons():
+    made = [
+        row([1.0], [0.5], flops=2.5e8),
+        row([1.0], [0.5], threads=2),
+        row([1.0], [0.9], name="b"),
+        row([1.0], [1.1]),
+    ]
+    few = misses({"gemm": {"rows": made[:2]}, "half": {"rows": [row([1.0], [0.1], group="none")]}})
+    assert [one["case"] for one in few] == ["a"]
+    assert few[0]["ratios"] == {1: (0.5, pytest.approx(2.0)), 2: (0.5, None)}
+    assert explained(few[0]) == ["gemm: a", "1, 2", "0.50, 0.50", "2.00, –", "not profiled"]
+    assert [one["case"] for one in misses({"gemm": {"rows": made[2:]}})] == ["b"]  # the geomean misses: all below it
+    assert misses({"gemm": {"rows": made[3:]}}) == []
+
+
+def test_reasons_are_of_cases_that_exist():
+    for name, reasons in REASONS.items():
+        assert not set(reasons) - {case.name for case in family(name).cases}
 
 
 def test_a_busy_machine_is_named():
