@@ -31,6 +31,7 @@ from .functional.creation import *
 from .functional.cumulative import *
 from .functional.einsum import *
 from .functional.extremes import *
+from .functional.filling import *
 from .functional.generator import *
 from .functional.indexing import *
 from .functional.joining import *

@@ -11,7 +11,7 @@ import pytest
 from functional.test_doors import ARGUMENTS, FAMILIES, A, I
 
 import spinetail as st
-from spinetail.functional import creation, door, gemm, random
+from spinetail.functional import door, filling, gemm, random
 
 V = A[0]
 CALLS = {
@@ -40,7 +40,7 @@ def takes_out(name: str) -> bool:
     return False
 
 
-NAMES = sorted({n for f in (*FAMILIES, creation, random, gemm) for n in f.__all__ if hasattr(st, n) and takes_out(n)})
+NAMES = sorted({n for f in (*FAMILIES, filling, random, gemm) for n in f.__all__ if hasattr(st, n) and takes_out(n)})
 
 
 def as_list(value) -> list:
@@ -103,7 +103,7 @@ SPOILS = {
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in EMPTY and n not in creation.__all__])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in EMPTY and n not in filling.__all__])
 def test_wrong_memory_is_refused_before_anything_is_written(name, spoil):
     if spoil == "dtype" and name in RANDOM - {"bernoulli", "multinomial"}:
         return  # numbers are made in the dtype of out

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import nn
 from ..autograd import Tensor
-from ..functional.creation import zeros
+from ..functional.filling import zeros
 
 F: Any = nn.functional
 

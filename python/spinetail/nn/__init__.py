@@ -13,5 +13,6 @@ from .module import Module
 from .normalization import *
 from .parameter import Buffer, Parameter
 from .pooling import *
+from .sequential import *
 from .shape import *
 from .transformer import *

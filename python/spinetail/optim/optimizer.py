@@ -16,13 +16,12 @@ import numpy as np
 from ..autograd import RemovableHandle, Tensor, enable_grad, wrap
 from ..autograd.tape import bump
 from ..ops.arrays import zeros
+from .hooks import global_post_hooks, global_pre_hooks, register
 from .state import State
 
-__all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "required"]
+__all__ = ["Optimizer", "required"]
 
 required = object()
-global_pre_hooks: dict[int, Callable[..., Any]] = {}
-global_post_hooks: dict[int, Callable[..., Any]] = {}
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -266,11 +265,11 @@ class Optimizer:
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` before each step; it may return new (args, kwargs)."""
-        return _register(self._pre_hooks, hook)
+        return register(self._pre_hooks, hook)
 
     def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` after each step."""
-        return _register(self._post_hooks, hook)
+        return register(self._post_hooks, hook)
 
     def _run_pre_hooks(self, closure: Any) -> Any:
         for hook in (*global_pre_hooks.values(), *self._pre_hooks.values()):
@@ -373,22 +372,6 @@ class _Plan:
     def fits(self, params: list[Any]) -> bool:
         """Whether these are the very parameters that the plan was made for."""
         return len(params) == len(self.params) and all(map(is_, params, self.params))
-
-
-def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call `hook(optimizer, args, kwargs)` before each step of every optimizer."""
-    return _register(global_pre_hooks, hook)
-
-
-def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call `hook(optimizer, args, kwargs)` after each step of every optimizer."""
-    return _register(global_post_hooks, hook)
-
-
-def _register(hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> RemovableHandle:
-    key = max(hooks, default=0) + 1
-    hooks[key] = hook
-    return RemovableHandle(hooks, key)
 
 
 def array_of(value: Any) -> Any:

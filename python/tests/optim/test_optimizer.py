@@ -11,7 +11,7 @@ import pytest
 from spinetail import _native, optim
 from spinetail._native import kernels
 from spinetail.autograd import Tensor, make
-from spinetail.optim.optimizer import register_optimizer_step_post_hook
+from spinetail.optim.hooks import register_optimizer_step_post_hook
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))

@@ -15,7 +15,7 @@ import numpy as np
 from ...evaluate import table
 from ...nn import Module, Parameter
 from ...ops import pruning
-from ...optim.optimizer import register_optimizer_step_post_hook
+from ...optim.hooks import register_optimizer_step_post_hook
 from . import select
 from .dependencies import is_kind
 
