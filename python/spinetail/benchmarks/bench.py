@@ -13,7 +13,7 @@ from typing import Any
 
 from .limits import busy
 from .machine import machine
-from .page import facts, limits_table, missed, page, table, verdicts
+from .page import accuracy, facts, limits_table, missed, page, table, verdicts
 from .run import Plan, Run, families, family
 
 __all__ = ["bench", "listing"]
@@ -73,7 +73,7 @@ def measured(run: Run, name: str, tick: Bar) -> dict[str, Any]:
         if row is not None:
             rows.append(row)
         tick.step()
-    return {"title": about.title, "error": about.error, "note": about.note, "rows": rows}
+    return {"title": about.title, "error": about.error, "bound": about.bound, "note": about.note, "rows": rows}
 
 
 def text(name: str, result: dict[str, Any]) -> str:
@@ -81,7 +81,7 @@ def text(name: str, result: dict[str, Any]) -> str:
     parts = [f"\n== {name}: {result['title']}" + (f" (errors: {result['error']})" if result["error"] else "")]
     for threads in dict.fromkeys(row["threads"] for row in result["rows"]):
         parts += [f"\n{threads} thread{'s' * (threads > 1)}", table(result, threads).text()]
-    return "\n".join([*parts, "", verdicts(result["rows"]).text()])
+    return "\n".join([*parts, "", verdicts(result["rows"]).text(), *accuracy(result)])
 
 
 def write_page(results: dict[str, Any], about: dict, limits: dict, path: Path, charts: Path) -> None:

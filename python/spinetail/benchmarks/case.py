@@ -22,6 +22,7 @@ class Case:
     inputs: Callable[[], tuple]  #: seeded NumPy arrays, and whatever else the programs take
     programs: Mapping[str, Program]
     error: Callable[..., float] | None = None  #: of (output, *inputs), against float64
+    bound: float | None = None  #: what our error may be at most, if not the family's
     flops: float = 0.0
     bytes: float = 0.0  #: that have to move at least
     dtype: str = "float32"  #: whose multiply-adds are the limit
@@ -38,6 +39,7 @@ class Family:
     title: str
     cases: Sequence[Case]
     error: str = ""  #: what the error columns are
+    bound: float | None = None  #: what our errors may be at most
     rivals: tuple[str, ...] | None = None  #: the contestants that the ratio is against, if not all
     note: str = ""
 

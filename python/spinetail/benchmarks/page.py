@@ -9,7 +9,7 @@ from typing import Any
 from ..evaluate.table import Table, size, time
 from .limits import busy
 from .reasons import explained, misses
-from .rows import summary
+from .rows import beyond, summary
 from .targets import TARGETS, verdict
 
 Result = Mapping[str, Any]
@@ -66,6 +66,22 @@ def missed(results: Mapping[str, Result]) -> Table | None:
     """The cases below a target that their group misses, and why; None if there are none."""
     lines = [explained(one) for one in misses(results)]
     return Table(["case", "threads", "ratio", "at the limit", "why"], lines) if lines else None
+
+
+def accuracy(result: Result) -> list[str]:
+    """Whether our errors are within their bounds, as a sentence; nothing where no bound is stated."""
+    bounds = sorted(
+        {
+            bound
+            for row in result["rows"]
+            if (bound := result["bound"] if row["bound"] is None else row["bound"]) is not None
+        }
+    )
+    if not bounds:
+        return []
+    above = beyond(result["rows"], result["bound"])
+    stated = f"{bounds[0]:.2g}" + (f" to {bounds[-1]:.2g}" if len(bounds) > 1 else "")
+    return [f"Above the bound: {', '.join(above)}." if above else f"All errors of spinetail are within {stated}."]
 
 
 def limits_table(limits: Mapping[int, Any]) -> Table:
@@ -129,7 +145,7 @@ def page(results: Mapping[str, Result], machine: Mapping[str, Any], limits: Mapp
         if result["note"]:
             parts.append(result["note"])
         if result["error"]:
-            parts.append(f"Errors: {result['error']}.")
+            parts.append(" ".join([f"Errors: {result['error']}.", *accuracy(result)]))
         for threads in dict.fromkeys(row["threads"] for row in result["rows"]):
             parts += [f"### {name}, {threads} thread{'s' * (threads > 1)}", table(result, threads).markdown()]
         if result["rows"] and any(row["ratio"] for row in result["rows"]):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-__all__ = ["geomean", "row", "share", "summary", "worst"]
+__all__ = ["beyond", "geomean", "row", "share", "summary", "worst"]
 
 
 def geomean(ratios: Iterable[float]) -> float:
@@ -42,7 +42,18 @@ def row(
         "ratio": contestants[best]["median"] / ours["median"] if best else None,
         "ratio of minima": fastest / ours["minimum"] if fastest else None,
         "limit": share(case, ours["median"], limits),
+        "bound": case.bound,
     }
+
+
+def beyond(rows: Sequence[Mapping[str, Any]], bound: float | None) -> list[str]:
+    """The cases whose error is above their own bound, or else the family's."""
+    found = []
+    for row in rows:
+        error, own = row["contestants"]["spinetail"]["error"], bound if row["bound"] is None else row["bound"]
+        if error is not None and own is not None and not error <= own:
+            found.append(f"{row['case']} ({error:.2g} > {own:.2g})")
+    return list(dict.fromkeys(found))
 
 
 def share(case: Any, seconds: float, limits: Mapping[str, Any] | None) -> float | None:

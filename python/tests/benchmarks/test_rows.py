@@ -12,6 +12,7 @@ from spinetail.benchmarks.bench import text, write_page
 from spinetail.benchmarks.case import Case, Family, also_cold
 from spinetail.benchmarks.limits import busy
 from spinetail.benchmarks.machine import machine
+from spinetail.benchmarks.page import accuracy
 from spinetail.benchmarks.reasons import REASONS, explained, misses
 from spinetail.benchmarks.run import family
 from spinetail.benchmarks.targets import TARGETS, verdict
@@ -92,6 +93,15 @@ def test_reasons_are_of_cases_that_exist():
         assert not set(reasons) - {case.name for case in family(name).cases}
 
 
+def test_errors_beyond_their_bounds():
+    made = [row([1.0], [2.0]), row([1.0], [2.0], name="b", bound=1e-8)]
+    assert rows.beyond(made, None) == ["b (1e-07 > 1e-08)"] and rows.beyond(made[:1], 1e-7) == []
+    assert rows.beyond(made[:1], 0.0) == ["a (1e-07 > 0)"]
+    assert accuracy({"rows": made, "bound": None}) == ["Above the bound: b (1e-07 > 1e-08)."]
+    assert accuracy({"rows": made[:1], "bound": 2e-7}) == ["All errors of spinetail are within 2e-07."]
+    assert accuracy({"rows": made[:1], "bound": None}) == []
+
+
 def test_a_busy_machine_is_named():
     assert busy({1: {"float32": 100.0}, 2: {"float32": 190.0}}) == ""
     assert busy({2: {"float32": 100.0}}) == ""
@@ -120,7 +130,7 @@ def test_errors():
 def test_page_and_chart(tmp_path):
     pytest.importorskip("matplotlib")
     made = [row([1e-3], [2e-3]), row([1e-3], [5e-4], name="b | c", threads=2), row([1e-3], [1e-3], rivals=(), name="d")]
-    result = {"title": "Some work", "error": "in ULP", "note": "A note.", "rows": made}
+    result = {"title": "Some work", "error": "in ULP", "bound": 2e-7, "note": "A note.", "rows": made}
     about = machine({"numpy": "2.4"}, "spinetail bench some")
     write_page({"some": result}, about, {1: LIMITS}, tmp_path / "page.md", tmp_path.__class__("charts"))
     page = (tmp_path / "page.md").read_text()

@@ -101,7 +101,7 @@ def forward(name: str, size: int, quick: bool = False) -> Case:
         return errors.ulps(output[PART], EXACT[name](x[PART].astype(np.float64)))
 
     group = "pointwise" if name in POINTWISE else "functions"
-    return Case(f"{name} {size:,}", inputs(name, size), own, error, bytes=8.0 * size, group=group, quick=quick)
+    return Case(f"{name} {size:,}", inputs(name, size), own, error, 2.0, bytes=8.0 * size, group=group, quick=quick)
 
 
 def train(name: str, size: int, quick: bool = False) -> Case:
@@ -118,7 +118,7 @@ def train(name: str, size: int, quick: bool = False) -> Case:
     same = programs.gradients(torch_function(name))
     own = {"spinetail": same, "torch": same, "jax": programs.jax_gradient(jax_function(name))}
     # Forward reads and writes, backward reads two arrays and writes one.
-    return Case(f"{name} {size:,} train", make, own, error, bytes=20.0 * size, group="pointwise", quick=quick)
+    return Case(f"{name} {size:,} train", make, own, error, 5e-7, bytes=20.0 * size, group="pointwise", quick=quick)
 
 
 FAMILY = Family(

@@ -40,6 +40,7 @@ def product(m: int, k: int, n: int, group: str, batch: tuple[int, ...] = (), dty
         inputs,
         contestants,
         errors.product,
+        bound=max(1.0, k**0.5),
         flops=2.0 * count * m * k * n,
         bytes=float(item * count * (m * k + k * n + m * n)),
         dtype=dtype,

@@ -48,6 +48,7 @@ def product(m: int, k: int, n: int, layer: bool = False, quick: bool = False) ->
         inputs,
         LINEAR if layer else MATMUL,
         error,
+        bound=0.75,
         flops=2.0 * m * k * n,
         bytes=2.0 * (m * k + k * n + m * n),
         group="half",

@@ -74,4 +74,5 @@ FAMILY = Family(
         case("mse_loss", (1024, 1024)),
     ],
     error="the gradient's, relative to its largest",
+    bound=5e-7,
 )

@@ -132,5 +132,6 @@ FAMILY = Family(
         case("batch_norm", (64, 512), train=True, quick=True),
     ],
     error="relative to the largest; with gradients, the input's gradient",
+    bound=5e-7,
     note="JAX computes the gradient of the input alone; the others those of weight and bias too.",
 )

@@ -73,4 +73,5 @@ FAMILY = Family(
         case("Adam, 1000 × 64", "Adam", [(64,)] * 1000),
     ],
     error="of the first parameter after one step, absolute",
+    bound=1e-6,
 )

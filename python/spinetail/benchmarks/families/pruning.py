@@ -47,4 +47,5 @@ FAMILY = Family(
     "Pruning masks",
     [case(10_000_000, 0.9), case(10_000_000, 0.5), case(1_000_000, 0.9, quick=True), case(10_000, 0.9, quick=True)],
     error="elements on the wrong side",
+    bound=0.0,
 )

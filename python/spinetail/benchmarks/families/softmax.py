@@ -68,4 +68,5 @@ FAMILY = Family(
         case("softmax", (64, 10), train=True),
     ],
     error="of the first rows, relative to the largest",
+    bound=5e-7,
 )

@@ -85,4 +85,5 @@ FAMILY = Family(
     "Training steps",
     [case((100, 50, 10), 1, "step 1"), case((784, 512, 10), 64, "step 64"), case((784, 128, 10), 256, "steps")],
     error="the first loss, relative",
+    bound=1e-6,
 )
