@@ -339,6 +339,7 @@ def test_outputs_are_made_by_their_recipes():
     x, w, b = np.ones((3, 4), np.float32), np.ones((5, 4), np.float32), np.ones(5, np.float32)
     y = kernels.linear_forward(((1, 0), (2, 0)), x, w, b, 0)
     assert y.shape == (3, 5) and y.dtype == np.float32 and (y == 5).all()
+    assert np.array_equal(kernels.linear_forward(bytes((1, 0, 2, 0)), x, w, b, 0), y)
     into = np.empty((3, 5), np.float32)
     assert kernels.linear_forward(into, x, w, b, 0) is None and (into == y).all()
     dx, dw, db = kernels.linear_backward(5, None, ((6, 0),), y, None, x, w)
@@ -366,6 +367,12 @@ def test_outputs_are_made_by_their_recipes():
         ((4, 0), 1),
         (1,) * 99,
         "a",
+        b"\x01",
+        bytes((1, 2, 2, 0)),
+        bytes((9, 0, 2, 0)),
+        bytes((4, 0, 2, 0)),
+        bytes((1, 0)) * 99,
+        b"",
     ):
         with pytest.raises((TypeError, ValueError, IndexError, OverflowError)):
             kernels.linear_forward(recipe, x, w, b, 0)

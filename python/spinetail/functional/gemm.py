@@ -29,6 +29,8 @@ def linear(input, weight, bias=None):
     >>> F.linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([0.5, 0.0]))
     array([[11.5, 17. ]])
     """
+    if type(input) is ndarray and type(weight) is ndarray and (bias is None or type(bias) is ndarray):
+        return ops.linear(input, weight, bias)  # the usual case of arrays
     if not isinstance(input, Tensor):
         expect("linear", input, weight)
         if not isinstance(weight, Tensor) and not isinstance(bias, Tensor):
@@ -132,6 +134,8 @@ def matmul(input, other, *, out=None):
     """
     if out is not None:
         return into(matmul, out, input, other)
+    if type(input) is ndarray and type(other) is ndarray:  # the usual case of arrays
+        return ops.matmul(input, other)
     if not isinstance(input, Tensor):
         expect("matmul", input, other)
         if not isinstance(other, Tensor):

@@ -27,7 +27,11 @@ def _apply(name: str, code: int, x: np.ndarray, alpha: float = 0.0, beta: float 
     try:
         return _forward(1, x, code, alpha, beta)
     except (TypeError, ValueError):
-        pass  # half precision, any layout, or an error that deserves words
+        return _convert(name, code, x, alpha, beta)
+
+
+def _convert(name: str, code: int, x: np.ndarray, alpha: float, beta: float) -> np.ndarray:
+    """For half precision, any layout, or an error that deserves words."""
     values = floating(name, x)
     y = empty(values.shape, values.dtype)
     _forward(y, values, code, alpha, beta)
@@ -62,7 +66,10 @@ def _function(name: str, code: int, saves: str, summary: str) -> tuple[Callable,
     """Forward and backward of a function without parameters."""
 
     def forward(input: np.ndarray) -> np.ndarray:
-        return _apply(name, code, input)
+        try:
+            return _forward(1, input, code, 0.0, 0.0)
+        except (TypeError, ValueError):
+            return _convert(name, code, input, 0.0, 0.0)
 
     if saves == "output":
 

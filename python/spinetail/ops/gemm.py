@@ -9,6 +9,9 @@ from .activation import relu_backward
 from .arrays import empty, is_half
 
 _multiply = kernels.matmul
+_linear = kernels.linear_forward
+# Shapes that the calls make their outputs by, axis by axis: (argument, its axis), see outputs.h.
+_MATRICES, _BATCHES, _LAYER, _BIAS = bytes((1, 0, 2, 1)), bytes((1, 0, 1, 1, 2, 2)), bytes((1, 0, 2, 0)), bytes((6, 0))
 _FLOATS = ("f", "d")
 
 
@@ -16,13 +19,17 @@ def matmul(a: np.ndarray, b: np.ndarray, out_dtype: np.dtype | None = None) -> n
     """a · b with NumPy's rules for vectors and leading axes. float16 and bfloat16 are summed in float32 and rounded
     once; float32 as `out_dtype` gives those sums themselves.
     """
-    if a.ndim == 2 and b.ndim == 2:
+    rank = a.ndim
+    if out_dtype is None and rank == b.ndim:
         try:  # the usual case: the kernel itself refuses what is not
-            out = empty((a.shape[0], b.shape[1]), out_dtype or a.dtype)
-            _multiply(out, a, b, None, 0)
-            return out
+            if rank == 2:
+                return _multiply(_MATRICES, a, b, None, 0)
+            if rank == 3:
+                return _multiply(_BATCHES, a, b, None, 0)
         except (TypeError, ValueError):
-            return _product(a, b, (a.shape[0], b.shape[1]), out_dtype)
+            pass
+    if rank == 2 and b.ndim == 2:
+        return _product(a, b, (a.shape[0], b.shape[1]), out_dtype)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"[matmul] operands need at least 1 dimension, got {a.ndim} and {b.ndim}")
     left, right = a, b
@@ -112,7 +119,7 @@ def linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None
     """
     try:
         if input.ndim == 2:
-            return kernels.linear_forward(((1, 0), (2, 0)), input, weight, bias, activation)
+            return _linear(_LAYER, input, weight, bias, activation)
     except (AttributeError, IndexError, TypeError, ValueError):
         pass  # the careful way finds out what is wrong, or makes it right
     rows = input if input.ndim == 2 else _rows("linear", input)
@@ -122,7 +129,7 @@ def linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None
         _halves(input, weight)
     try:
         out = empty((rows.shape[0], weight.shape[0]), np.dtype(dtype.type))
-        kernels.linear_forward(out, rows, weight, bias, activation)
+        _linear(out, rows, weight, bias, activation)
     except (TypeError, ValueError, IndexError, AttributeError):
         _explain_linear(input, weight, bias)
         if not dtype.isnative:
@@ -144,7 +151,7 @@ def linear_backward(
     """
     try:
         if input.ndim == 2 and True in needs:
-            first, second, third = 5 if needs[0] else None, 6 if needs[1] else None, ((6, 0),) if needs[2] else None
+            first, second, third = 5 if needs[0] else None, 6 if needs[1] else None, _BIAS if needs[2] else None
             return kernels.linear_backward(first, second, third, grad_output, output, input, weight)
     except (TypeError, ValueError):
         pass

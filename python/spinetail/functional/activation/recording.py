@@ -11,13 +11,13 @@ from ...autograd.tensor import Tensor
 
 def from_input(name: str, input, forward: Callable, backward: Callable, slope: Callable, inplace: bool, *parameters):
     """Runs a function whose gradient needs its input; `slope(x)` is its derivative written with Tensors."""
-    if not isinstance(input, Tensor):
+    if type(input) is ndarray or not isinstance(input, Tensor):
         y = forward(input, *parameters)
         return _overwrite(input, y) if inplace else y
     x = input._array
     if inplace:
         check(input)
-    y = forward(x, *parameters)
+    y = forward(x, *parameters) if parameters else forward(x)
     if not (input._requires_grad and enabled()):
         result = wrap(y)
     else:
@@ -34,12 +34,12 @@ def from_input(name: str, input, forward: Callable, backward: Callable, slope: C
 
 def from_output(name: str, input, forward: Callable, backward: Callable, slope: Callable, inplace: bool, *parameters):
     """Runs a function whose gradient needs its output alone; `slope(y)` is its derivative written with Tensors."""
-    if not isinstance(input, Tensor):
+    if type(input) is ndarray or not isinstance(input, Tensor):
         y = forward(input, *parameters)
         return _overwrite(input, y) if inplace else y
     if inplace:
         check(input)
-    y = forward(input._array, *parameters)
+    y = forward(input._array, *parameters) if parameters else forward(input._array)
     if not (input._requires_grad and enabled()):
         result = wrap(y)
     else:

@@ -24,7 +24,11 @@ def relu(input, inplace=False):
     >>> st.nn.functional.relu(st.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    return from_output("relu", input, ops.relu, ops.relu_backward, lambda y: (y > 0).to(y.dtype), inplace)
+    return from_output("relu", input, ops.relu, ops.relu_backward, _above_zero, inplace)
+
+
+def _above_zero(y):
+    return (y > 0).to(y.dtype)
 
 
 def relu6(input, inplace=False):
