@@ -49,46 +49,62 @@ extension Product {
 
     func runDirect() -> Int32 {
         let volume = rows &* columns &* depth
-        let plan = DirectBlocks(product: self, whole: volume <= 262_144)
-        let workers = plan.tasks == 1 ? 1 : workerLimit()
-        let bytes = b.columnStride == 1 ? 0 : plan.panelBytes
-        guard let scratch = Scratch.take(bytes &* workers) else { return Status.noMemory }
+        if volume <= 262_144 && b.columnStride == 1 && depth < DirectBlocks<E>.copiedDepth {
+            direct(rows: 0, to: rows, columns: 0, to: columns, panel: nil)
+            return Status.ok
+        }
+        let workers = volume <= 262_144 ? 1 : workerLimit()
+        let plan = DirectBlocks(product: self, workers: workers)
+        guard let scratch = Scratch.take(plan.panelBytes &* workers) else { return Status.noMemory }
         defer { Scratch.give(scratch) }
         if plan.tasks == 1 {
             direct(rows: 0, to: rows, columns: 0, to: columns, panel: scratch.assumingMemoryBound(to: E.self))
             return Status.ok
         }
         return parallel(
-            plan.tasks, cost: volume / 48 &+ rows &* columns / 6, workers: workers,
-            DirectTask(plan: plan, scratch: scratch, bytes: bytes))
+            plan.tasks, cost: volume / 72 &+ rows &* columns / 6, workers: workers,
+            DirectTask(plan: plan, scratch: scratch))
     }
 
-    /// A block of C, in this thread. `panel` holds depth × Tile.columns elements and Packing's slack where B's rows do
-    /// not run along memory.
+    /// A block of C, in this thread. `panel` holds a panel of B (see `DirectBlocks.panelBytes`); without it B's rows must
+    /// run along memory.
     func direct(
-        rows first: Int, to end: Int, columns firstColumn: Int, to lastColumn: Int, panel: UnsafeMutablePointer<E>
+        rows first: Int, to end: Int, columns firstColumn: Int, to lastColumn: Int, panel: UnsafeMutablePointer<E>?
     ) {
+        var ending = epilogue
+        var late: Finish<E>? = finish
+        if !ending.isNothing && (accumulate || ending.bias == .perRow) {
+            late = Finish(ending)
+            ending = .nothing
+        }
+        let count = end &- first
+        let a = a.advanced(rows: first, columns: 0)
+        let fetches = a.columnStride == 1 && rows &* depth &* MemoryLayout<E>.size > DirectBlocks<E>.nearBytes
+        let copies = b.columnStride == 1 && depth >= DirectBlocks<E>.copiedDepth && count >= DirectBlocks<E>.copiedRows
         var column = firstColumn
         while column < lastColumn {
             let valid = Swift.min(Tile<E>.columns, lastColumn &- column)
             var part = b.advanced(rows: 0, columns: column)
-            if b.columnStride != 1 {
+            if b.columnStride != 1, let panel {
                 Packing<E>.packColumns(part, depth: depth, columns: valid, into: panel)
                 part = Matrix(base: UnsafePointer(panel), rowStride: Tile<E>.columns, columnStride: 1)
             }
-            var row = first
-            while row < end {
-                let height = DirectTile<E>.height(for: rowsCollide ? Swift.min(8, end &- row) : end &- row)
-                DirectTile<E>.multiply(self, b: part, row: row, column: column, height: height, columns: valid)
-                row &+= height
-            }
-            complete(row: first, column: column, rows: end &- first, columns: valid)
+            let highest = DirectPanel<E>.highest(columns: valid)
+            var strip = DirectPanel(
+                depth: depth, a: a.base, aRow: a.rowStride, aDepth: a.columnStride, b: part.base, bRow: part.rowStride,
+                c: c + (first &* cRow &+ column), cRow: cRow, columns: valid, accumulate: accumulate,
+                epilogue: ending.advanced(rows: first, columns: column), fetches: fetches)
+            strip.run(
+                rows: count, highest: rowsCollide ? Swift.min(8, highest) : highest,
+                copy: copies && valid > E.Lanes.width ? panel : nil)
+            late?.apply(
+                to: c + (first &* cRow &+ column), cRow: cRow, row: first, column: column, rows: count, columns: valid)
             column &+= valid
         }
     }
 }
 
-/// The cut of a direct product into tasks.
+/// The cut of a direct product into tasks. No sum depends on it.
 struct DirectBlocks<E: Real> {
     let product: Product<E>
     let rows: Int
@@ -96,13 +112,21 @@ struct DirectBlocks<E: Real> {
     let rowTasks: Int
     let tasks: Int
 
-    init(product: Product<E>, whole: Bool) {
+    /// From this depth and so many rows on a panel of B is copied: read again and again, vectors that lie across two lines
+    /// of the cache cost more (128³: 26.3 → 24.6 µs).
+    static var copiedDepth: Int { 96 }
+    static var copiedRows: Int { 48 }
+    /// A larger A comes from beyond the near caches, and is asked for a tile ahead.
+    static var nearBytes: Int { 256 << 10 }
+
+    init(product: Product<E>, workers: Int) {
         self.product = product
-        rows = whole ? product.rows : Swift.min(product.rows, 9 &* Tile<E>.rows)
+        rowTasks = pieces(product.rows, 12 &* Tile<E>.rows)
+        rows = pieces(product.rows, rowTasks)
         let panels = pieces(product.columns, Tile<E>.columns)
-        columns = whole ? product.columns : pieces(panels, 8) &* Tile<E>.columns
-        rowTasks = pieces(product.rows, rows)
-        tasks = rowTasks &* pieces(product.columns, columns)
+        let groups = workers == 1 ? 1 : Swift.min(panels, pieces(4 &* workers, rowTasks))
+        columns = pieces(panels, groups) &* Tile<E>.columns
+        tasks = pieces(product.rows, rows) &* pieces(product.columns, columns)
     }
 
     var panelBytes: Int {
@@ -113,7 +137,6 @@ struct DirectBlocks<E: Real> {
 private struct DirectTask<E: Real>: ParallelTask {
     let plan: DirectBlocks<E>
     let scratch: UnsafeMutableRawPointer
-    let bytes: Int
 
     func run(_ index: Int, worker: Int) {
         let row = remainder(index, by: plan.rowTasks) &* plan.rows
@@ -121,58 +144,6 @@ private struct DirectTask<E: Real>: ParallelTask {
         plan.product.direct(
             rows: row, to: Swift.min(plan.product.rows, row &+ plan.rows), columns: column,
             to: Swift.min(plan.product.columns, column &+ plan.columns),
-            panel: (scratch + worker &* bytes).assumingMemoryBound(to: E.self))
-    }
-}
-
-/// Register tiles that read A where it stands, in two widths.
-private enum DirectTile<E: Real> {
-    /// The next tile's rows, so that the rest is cut evenly.
-    @inline(__always) static func height(for rows: Int) -> Int {
-        if rows <= 4 { return rows == 3 ? 2 : rows }
-        if !Tile<E>.isWide { return rows >= 6 ? 6 : 4 }
-        let even = rows <= 12 ? rows : pieces(rows, pieces(rows, 13))
-        return even >= 10 ? even : even >= 8 ? 8 : even >= 6 ? 6 : 4
-    }
-
-    @inline(never)
-    static func multiply(_ p: Product<E>, b: Matrix<E>, row: Int, column: Int, height: Int, columns: Int) {
-        let work = DirectWork(p: p, b: b, row: row, column: column, columns: columns)
-        switch height {
-        case 1: work.run(RegisterTile<E, 1>.self)
-        case 2: work.run(RegisterTile<E, 2>.self)
-        case 4: work.run(RegisterTile<E, 4>.self)
-        case 6: work.run(RegisterTile<E, 6>.self)
-        default:
-            if Tile<E>.isWide {
-                switch height {
-                case 8: work.run(RegisterTile<E, 8>.self)
-                case 10: work.run(RegisterTile<E, 10>.self)
-                case 11: work.run(RegisterTile<E, 11>.self)
-                case 12: work.run(RegisterTile<E, 12>.self)
-                default: work.run(RegisterTile<E, 13>.self)
-                }
-            }
-        }
-    }
-}
-
-private struct DirectWork<E: Real> {
-    let p: Product<E>
-    let b: Matrix<E>
-    let row: Int
-    let column: Int
-    let columns: Int
-
-    @inline(__always) func run<let rows: Int>(_ tile: RegisterTile<E, rows>.Type) {
-        if columns <= E.Lanes.width { multiply(tile, narrow: true) } else { multiply(tile, narrow: false) }
-    }
-
-    @inline(__always) private func multiply<let rows: Int>(_ tile: RegisterTile<E, rows>.Type, narrow: Bool) {
-        RegisterTile<E, rows>.multiply(
-            depth: p.depth, a: p.a.base + row &* p.a.rowStride, aRow: p.a.rowStride, aDepth: p.a.columnStride,
-            b: b.base, bDepth: b.rowStride, c: p.c + (row &* p.cRow &+ column), cRow: p.cRow, validRows: rows,
-            validColumns: columns, accumulate: p.accumulate, epilogue: p.epilogue.advanced(rows: row, columns: column),
-            paddedB: columns == Tile<E>.columns, narrow: narrow)
+            panel: (scratch + worker &* plan.panelBytes).assumingMemoryBound(to: E.self))
     }
 }

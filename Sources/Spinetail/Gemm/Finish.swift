@@ -24,6 +24,16 @@ struct Finish<E: Real> {
         }
     }
 
+    /// What a tile's epilogue does, for sums that are in memory.
+    init(_ epilogue: Epilogue<E>) {
+        activation = Int(epilogue.relu ? SPINETAIL_RELU : SPINETAIL_IDENTITY)
+        if let values = epilogue.values {
+            bias = Matrix(
+                base: values, rowStride: epilogue.bias == .perRow ? 1 : 0,
+                columnStride: epilogue.bias == .perColumn ? 1 : 0)
+        }
+    }
+
     /// alpha · sum + beta · addend, and + residual. Where beta is 0 the addend is not read.
     mutating func add(_ addend: Descriptor?, _ residual: Descriptor?, alpha: Double, beta: Double) {
         self.alpha = E(alpha)

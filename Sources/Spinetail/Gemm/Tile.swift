@@ -36,6 +36,7 @@ struct Epilogue<E: Real> {
     var relu = false
 
     @inline(__always) static var nothing: Epilogue<E> { Epilogue() }
+    @inline(__always) var isNothing: Bool { bias == .none && !relu }
 
     @inline(__always) func advanced(rows: Int, columns: Int) -> Epilogue<E> {
         var moved = self

@@ -52,6 +52,12 @@ static inline __attribute__((always_inline)) void spinetail_prefetch(const void 
 /// The same into the second-level cache only.
 static inline __attribute__((always_inline)) void spinetail_prefetch_far(const void *p) { __builtin_prefetch(p, 0, 2); }
 
+/// The same number, of which the compiler no longer knows where it came from.
+static inline __attribute__((always_inline)) int64_t spinetail_opaque(int64_t x) {
+    __asm__("" : "+r"(x));
+    return x;
+}
+
 /// Monotonic nanoseconds.
 static inline int64_t spinetail_now(void) {
     struct timespec t;

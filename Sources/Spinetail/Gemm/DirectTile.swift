@@ -1,0 +1,180 @@
+import CSpinetail
+
+/// The loops over a panel's tiles of one height. What is known of a panel is asked outside the loops over depth.
+extension DirectPanel {
+    @inline(never)
+    func wide<let rows: Int>(
+        _ tile: RegisterTile<E, rows>.Type, _ row: Int, _ tiles: Int, _ copy: UnsafeMutablePointer<E>?
+    ) {
+        if columns == Tile<E>.columns {
+            wide(tile, row, tiles, copy, whole: true)
+        } else {
+            wide(tile, row, tiles, copy, whole: false)
+        }
+    }
+
+    @inline(__always)
+    private func wide<let rows: Int>(
+        _ tile: RegisterTile<E, rows>.Type, _ row: Int, _ tiles: Int, _ copy: UnsafeMutablePointer<E>?, whole: Bool
+    ) {
+        let width = Self.width
+        let count = columns &- width
+        let depth = self.depth
+        let aRow = self.aRow
+        let aDepth = self.aDepth
+        let steps = RowSteps(bytes: aRow &* MemoryLayout<E>.size)
+        let bRow = self.bRow
+        var a = self.a + row &* aRow
+        var c = self.c + row &* cRow
+        var left = tiles
+        while left > 0 {
+            var x = InlineArray<rows, E.Lanes> { _ in .zero }
+            var y = InlineArray<rows, E.Lanes> { _ in .zero }
+            var p = a
+            var b = self.b
+            var k = depth
+            if var copy {
+                while k > 0 {
+                    let b0 = E.Lanes.load(b)
+                    let b1 = second(b + width, count, whole: whole)
+                    b0.store(copy)
+                    b1.store(copy + width)
+                    steps.add(&x, &y, p, b0, b1)
+                    copy += 2 &* width
+                    p += aDepth
+                    b += bRow
+                    k &-= 1
+                }
+            } else if fetches {
+                var lines = TileLines(a + rows &* aRow, step: aRow, count: rows)
+                while k > 0 {
+                    lines.fetch(step: aRow, count: rows)
+                    steps.add(&x, &y, p, E.Lanes.load(b), second(b + width, count, whole: whole))
+                    p += aDepth
+                    b += bRow
+                    k &-= 1
+                }
+            } else {
+                while k > 0 {
+                    steps.add(&x, &y, p, E.Lanes.load(b), second(b + width, count, whole: whole))
+                    p += aDepth
+                    b += bRow
+                    k &-= 1
+                }
+            }
+            end(x, into: c, bias: 0, width, whole: true)
+            end(y, into: c + width, bias: width, count, whole: whole)
+            a += rows &* aRow
+            c += rows &* cRow
+            left &-= 1
+        }
+    }
+
+    @inline(never)
+    func narrow<let rows: Int>(_ tile: RegisterTile<E, rows>.Type, _ row: Int, _ tiles: Int) {
+        let depth = self.depth
+        let aRow = self.aRow
+        let aDepth = self.aDepth
+        let steps = RowSteps(bytes: aRow &* MemoryLayout<E>.size)
+        let bRow = self.bRow
+        let count = columns
+        var a = self.a + row &* aRow
+        var c = self.c + row &* cRow
+        var left = tiles
+        while left > 0 {
+            var x = InlineArray<rows, E.Lanes> { _ in .zero }
+            var p = a
+            var b = self.b
+            var k = depth
+            if fetches {
+                var lines = TileLines(a + rows &* aRow, step: aRow, count: rows)
+                while k > 0 {
+                    lines.fetch(step: aRow, count: rows)
+                    steps.add(&x, p, second(b, count, whole: false))
+                    p += aDepth
+                    b += bRow
+                    k &-= 1
+                }
+            } else {
+                while k > 0 {
+                    steps.add(&x, p, second(b, count, whole: false))
+                    p += aDepth
+                    b += bRow
+                    k &-= 1
+                }
+            }
+            end(x, into: c, bias: 0, count, whole: false)
+            a += rows &* aRow
+            c += rows &* cRow
+            left &-= 1
+        }
+    }
+
+    /// A vector of B that may be the last of its row; wide vectors have masks for that, which need no branch.
+    @inline(__always) private func second(_ p: UnsafePointer<E>, _ count: Int, whole: Bool) -> E.Lanes {
+        if whole { return E.Lanes.load(p) }
+        return Tile<E>.isWide ? E.Lanes.load(p, count: count, fill: 0) : E.Lanes.loadUpTo(p, count)
+    }
+
+    /// A column of a tile's sums. Loops of half the rows: LLVM unrolls each fully, and only then do the sums stay in
+    /// registers.
+    @inline(__always) private func end<let rows: Int>(
+        _ x: InlineArray<rows, E.Lanes>, into c: UnsafeMutablePointer<E>, bias first: Int, _ count: Int, whole: Bool
+    ) {
+        let half = rows >> 1
+        if accumulate {
+            for r in 0..<half { put(x[unchecked: r] + get(c + r &* cRow, count, whole), c + r &* cRow, count, whole) }
+            for r in half..<rows {
+                put(x[unchecked: r] + get(c + r &* cRow, count, whole), c + r &* cRow, count, whole)
+            }
+        } else if epilogue.isNothing {
+            for r in 0..<half { put(x[unchecked: r], c + r &* cRow, count, whole) }
+            for r in half..<rows { put(x[unchecked: r], c + r &* cRow, count, whole) }
+        } else {
+            // max takes its second operand where the first is NaN, so a NaN sum stays NaN; -Inf leaves all as it is.
+            let least = E.Lanes(repeating: epilogue.relu ? 0 : -E.infinity)
+            var bias = E.Lanes.zero
+            if let values = epilogue.values { bias = get(values + first, count, whole) }
+            for r in 0..<half { put(E.Lanes.max(least, x[unchecked: r] + bias), c + r &* cRow, count, whole) }
+            for r in half..<rows { put(E.Lanes.max(least, x[unchecked: r] + bias), c + r &* cRow, count, whole) }
+        }
+    }
+
+    @inline(__always) private func get(_ p: UnsafePointer<E>, _ count: Int, _ whole: Bool) -> E.Lanes {
+        second(p, count, whole: whole)
+    }
+
+    @inline(__always) private func put(_ x: E.Lanes, _ p: UnsafeMutablePointer<E>, _ count: Int, _ whole: Bool) {
+        if whole {
+            x.store(p)
+        } else if Tile<E>.isWide {
+            x.store(p, count: count)
+        } else {
+            x.storeUpTo(p, count)
+        }
+    }
+}
+
+/// The lines of memory in a tile's rows of A, one for each step of depth: the first of every row, then the second.
+private struct TileLines<E: Real> {
+    var first: UnsafePointer<E>
+    var next: UnsafePointer<E>
+    var left: Int
+
+    @inline(__always) init(_ first: UnsafePointer<E>, step: Int, count: Int) {
+        self.first = first
+        next = first
+        left = count
+    }
+
+    @inline(__always) mutating func fetch(step: Int, count: Int) {
+        spinetail_prefetch(next)
+        next += step
+        left &-= 1
+        if left == 0 {
+            first += 64 / MemoryLayout<E>.size
+            next = first
+            left = count
+        }
+    }
+}
