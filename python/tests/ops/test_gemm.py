@@ -26,6 +26,16 @@ LARGE += [(20, 700, 2000), (1103, 70, 900), (5000, 10, 64), (13, 2000, 90), (64,
 # B read where it stands (several blocks, odd ends); shallow ones: whole, low and narrow tiles; inner products of rows.
 LARGE += [(17, 48, 64), (32, 97, 131), (64, 512, 784), (90, 61, 95), (256, 50, 300), (24, 300, 1024), (512, 784, 64)]
 LARGE += [(30, 130, 16), (57, 151, 100), (9, 300, 40), (23, 500, 5), (110, 129, 33), (64, 10, 512), (31, 16, 257)]
+# B streamed past up to 64 rows: groups of 4, 3, 2 and 1 rows, blocks of columns and depth that end oddly.
+LARGE += [
+    (15, 1031, 300),
+    (33, 997, 301),
+    (64, 520, 600),
+    (41, 901, 519),
+    (62, 4099, 260),
+    (9, 1300, 70),
+    (5, 4200, 90),
+]
 
 
 def assert_close(result, a, b, bias=None, relu=False):
@@ -186,7 +196,8 @@ ENDS = [
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "shape", [(1, 3, 5), (6, 700, 130), (3, 40, 20), (50, 33, 17), (150, 90, 700), (64, 10, 128), (9, 20, 5000)]
+    "shape",
+    [(1, 3, 5), (6, 700, 130), (3, 40, 20), (50, 33, 17), (150, 90, 700), (64, 10, 128), (9, 20, 5000), (37, 905, 300)],
 )
 @pytest.mark.parametrize("transposed", [False, True])
 def test_every_end_of_a_product(dtype, shape, transposed):
@@ -285,6 +296,8 @@ def test_nan_and_infinity_propagate():
     [
         (257, 300, 700),
         (1, 3000, 500),
+        (6, 1000, 700),
+        (35, 1000, 700),
         (64, 64, 64),
         (24, 900, 900),
         (64, 512, 784),
