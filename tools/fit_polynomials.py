@@ -171,16 +171,43 @@ def gelu_slope(x):
     return mp.erfc(-x / mp.sqrt(2)) / 2 + x * mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi)
 
 
+def gelu_tanh(x):
+    """x / (1 + e^-z), z = √(8/π) · (x + 0.044715 x³)"""
+    return x / (1 + mp.exp(-rise(x)))
+
+
+def gelu_tanh_slope(x):
+    """1 / (1 + e^-z) + x · z' · e^-z / (1 + e^-z)²"""
+    e = mp.exp(-rise(x))
+    slope = mp.sqrt(8 / mp.pi) * (1 + 3 * mp.mpf("0.044715") * x**2)
+    return (1 + x * slope * e / (1 + e)) / (1 + e)
+
+
+def rise(x):
+    return mp.sqrt(8 / mp.pi) * (x + mp.mpf("0.044715") * x**3)
+
+
 def tanh(x):
     return mp.tanh(x)
 
 
+def erf(x):
+    return mp.erf(x)
+
+
+def power(f):
+    """(2^f - 1) / f"""
+    return mp.log(2) if f == 0 else (mp.mpf(2) ** f - 1) / f
+
+
 # Tables: 32 segments, one polynomial of x - centre each, for |x - n · step| ≤ step / 2. The first function of a group
-# chooses the centres: floats near n · step where its value is a float, nearly.
+# chooses the centres: floats near n · step where its value is a float, nearly. Around 0 the polynomial is erf(x) - x.
 GELU_SEGMENTS = [*range(16), *range(-16, 0)]
 TABLES = {
     "gelu_tables": (GELU_SEGMENTS, mp.mpf(11) / 32, ((gelu, True, 8), (gelu_slope, False, 8))),
+    "gelu_tanh_tables": (GELU_SEGMENTS, mp.mpf(19) / 64, ((gelu_tanh, True, 8), (gelu_tanh_slope, False, 8))),
     "tanh_table": ([*range(32)], mp.mpf(37) / 128, ((tanh, True, 6),)),
+    "erf_table": ([*range(32)], mp.mpf(1) / 8, ((erf, True, 6),)),
 }
 
 
@@ -205,7 +232,7 @@ def tables(numbers, step, functions) -> None:
             kept = [rounded(function(centre), 32)] if relative else []
 
             def shifted(d, f=function, c=centre):
-                return f(c + d)
+                return f(c + d) - (d if f is erf and c == 0 else 0)
 
             def weight(d, f=function, c=centre, r=relative):
                 return 1 / abs(f(c + d)) if r else mp.mpf(1)
@@ -224,6 +251,7 @@ QUARTER = (mp.pi / 4 * mp.mpf("1.0001")) ** 2
 JOBS = {
     # name: (function, weight that makes the error relative to the result, low, high, degree for 32 bits, for 64 bits)
     "exponential": (exponential, lambda r: r**2 * mp.exp(-r), -HALF_LN2, HALF_LN2, 4, 9),
+    "power": (power, lambda f: f / mp.mpf(2) ** f, 0, 1, 4, 11),
     "logarithm": (logarithm, lambda f: f**3 / mp.log1p(f), -mp.mpf(1) / 3, mp.mpf(1) / 3, 8, 20),
     "erf_near": (erf_near, lambda t: mp.sqrt(t) / mp.erf(mp.sqrt(t)), 0, 1, 6, 12),
     "erf_far": (erf_far, lambda a: a * mp.erfc(a) / mp.erf(a), 1, None, 5, 18),

@@ -18,7 +18,7 @@ from scipy import special
 from spinetail._native import level
 from spinetail.ops import activation as ops
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16  # so that its arrays stay in the cache
 WIDE = np.longdouble
 
 

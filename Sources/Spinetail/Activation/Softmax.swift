@@ -133,12 +133,14 @@ private struct SoftmaxRows<E: Real>: ParallelTask {
     func run(_ index: Int, worker: Int) {
         var (line, end) = work.range(index)
         if line >= end { return }
+        let fetch = RowFetch(work.size)
         var top = rowLargest(x + line &* work.size, work.size)
         while line < end {
             let from = x + line &* work.size
             let to = y + line &* work.size
             let sum =
-                logarithm ? rowExponentialSum(from, work.size, top) : rowExponentials(from, to, work.size, top)
+                logarithm
+                ? rowExponentialSum(from, to, work.size, top, fetch) : rowExponentials(from, to, work.size, top, fetch)
             let next = line &+ 1 < end ? rowLargest(from + work.size, work.size) : top
             if logarithm {
                 rowSubtract(from, to, work.size, top, logarithm: sum)
@@ -172,56 +174,76 @@ private struct SoftmaxRows<E: Real>: ParallelTask {
     return E.Lanes.max(E.Lanes.max(a, b), E.Lanes.max(c, d)).largest()
 }
 
-/// Stores exp(x - top) and returns the sum.
-@inline(__always) func rowExponentials<E: Real>(
-    _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>, _ count: Int, _ top: E
-) -> E {
-    let width = E.Lanes.width
-    let top = E.Lanes(repeating: top)
-    var a = E.Lanes.zero, b = E.Lanes.zero
-    var i = 0
-    while i &+ 2 &* width <= count {
-        let p = E.Lanes.expNonPositive(E.Lanes.load(x + i) - top)
-        let q = E.Lanes.expNonPositive(E.Lanes.load(x + i + width) - top)
-        p.store(y + i)
-        q.store(y + i + width)
-        a = a + p
-        b = b + q
-        i &+= 2 &* width
+/// How far ahead of a row's exponentials the memory is asked for that comes next, in elements: reading the exponentials' own
+/// rows, the processor has time for it, and what follows finds it in the cache.
+struct RowFetch {
+    let input, output: Int
+
+    /// For a sweep over rows that are read twice before they are written, once a row ahead of the other.
+    @inline(__always) init(_ columns: Int) {
+        let fits = columns <= 65_536
+        input = columns <= 4096 ? 2 &* columns : fits ? columns : 0
+        output = fits ? columns : 0
     }
-    while i < count {
-        let left = Swift.min(width, count &- i)
-        if left == width {
-            let p = E.Lanes.expNonPositive(E.Lanes.load(x + i) - top)
-            p.store(y + i)
-            a = a + p
-        } else {
-            let p = E.Lanes.expNonPositive(E.Lanes.load(x + i, count: left, fill: -E.infinity) - top)
-            p.store(y + i, count: left)
-            b = b + p
-        }
-        i &+= left
+
+    /// For rows that are finished before the next begins.
+    @inline(__always) init(single columns: Int) {
+        input = columns <= 65_536 ? columns : 0
+        output = input
     }
-    return (a + b).sum()
 }
 
-/// The sum of exp(x - top).
-@inline(__always) func rowExponentialSum<E: Real>(_ x: UnsafePointer<E>, _ count: Int, _ top: E) -> E {
-    let width = E.Lanes.width
-    let top = E.Lanes(repeating: top)
-    var a = E.Lanes.zero, b = E.Lanes.zero
+/// Stores exp(x - top) and returns the sum.
+@inline(__always) func rowExponentials<E: Real>(
+    _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>, _ count: Int, _ top: E, _ fetch: RowFetch
+) -> E {
+    exponentials(x, y, count, top, fetch, stores: true)
+}
+
+/// The sum of exp(x - top). `y` is the row that will be written, if there is one.
+@inline(__always) func rowExponentialSum<E: Real>(
+    _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>?, _ count: Int, _ top: E, _ fetch: RowFetch
+) -> E {
+    exponentials(x, y ?? UnsafeMutablePointer(mutating: x), count, top, fetch, stores: false)
+}
+
+/// 2 to the power (x - top) · log₂e: one product more than the difference has rounded already. Strips that hold powers
+/// too small for normal numbers, such as masked logits', go the long way.
+@inline(__always) private func exponentials<E: Real>(
+    _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>, _ count: Int, _ top: E, _ fetch: RowFetch, stores: Bool
+) -> E {
+    typealias V = E.Lanes
+    typealias S = Strip<V>
+    let shift = S(repeating: top), log2e = S(repeating: 1.44269504088896340736)
+    var sums = S(repeating: 0)
     var i = 0
-    while i &+ 2 &* width <= count {
-        a = a + E.Lanes.expNonPositive(E.Lanes.load(x + i) - top)
-        b = b + E.Lanes.expNonPositive(E.Lanes.load(x + i + width) - top)
-        i &+= 2 &* width
+    while i &+ S.width <= count {
+        S.fetch(x + (i &+ fetch.input))
+        S.fetch(UnsafePointer(y) + (i &+ fetch.output))
+        let d = S.load(x + i) - shift
+        let t = d * log2e
+        let e: S
+        if V.anyBelow(V.min(V.min(t.a, t.b), V.min(t.c, t.d)), V.exp2Low) {
+            e = S.expNonPositive(d)
+        } else {
+            e = S(V.exp2(t.a), V.exp2(t.b), V.exp2(t.c), V.exp2(t.d))
+        }
+        if stores { e.store(y + i) }
+        sums = sums + e
+        i &+= S.width
     }
-    if i &+ width <= count {
-        a = a + E.Lanes.expNonPositive(E.Lanes.load(x + i) - top)
-        i &+= width
+    while i &+ V.width <= count {
+        let e = V.expNonPositive(V.load(x + i) - shift.a)
+        if stores { e.store(y + i) }
+        sums.a = sums.a + e
+        i &+= V.width
     }
-    if i < count { b = b + E.Lanes.expNonPositive(E.Lanes.load(x + i, count: count &- i, fill: -E.infinity) - top) }
-    return (a + b).sum()
+    if i < count {
+        let e = V.expNonPositive(V.load(x + i, count: count &- i, fill: -E.infinity) - shift.a)
+        if stores { e.store(y + i, count: count &- i) }
+        sums.b = sums.b + e
+    }
+    return ((sums.a + sums.b) + (sums.c + sums.d)).sum()
 }
 
 @inline(__always) func rowScale<E: Real>(_ y: UnsafeMutablePointer<E>, _ count: Int, _ factor: E) {

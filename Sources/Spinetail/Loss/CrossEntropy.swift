@@ -146,7 +146,10 @@ private struct HardRows<E: Real>: SingleLoss {
         }
         let x = x + start
         let top = rowLargest(x, classes)
-        let sum = dx.map { rowExponentials(x, $0 + start, classes, top) } ?? rowExponentialSum(x, classes, top)
+        let fetch = RowFetch(single: classes)
+        let sum =
+            dx.map { rowExponentials(x, $0 + start, classes, top, fetch) }
+            ?? rowExponentialSum(x, nil, classes, top, fetch)
         let log = E.Lanes.log(E.Lanes(repeating: sum)).largest()
         let own = weight.map { $0[label] * confidence } ?? confidence
         var loss = own * (log - (x[label] - top))
@@ -206,7 +209,10 @@ private struct SoftRows<E: Real>: SingleLoss {
         let start = index &* classes
         let x = x + start
         let top = rowLargest(x, classes)
-        let sum = dx.map { rowExponentials(x, $0 + start, classes, top) } ?? rowExponentialSum(x, classes, top)
+        let fetch = RowFetch(single: classes)
+        let sum =
+            dx.map { rowExponentials(x, $0 + start, classes, top, fetch) }
+            ?? rowExponentialSum(x, nil, classes, top, fetch)
         let log = E.Lanes.log(E.Lanes(repeating: sum)).largest()
         let shift = E.Lanes(repeating: top)
         var mass = E.Lanes.zero, dot = E.Lanes.zero

@@ -34,6 +34,8 @@ protocol Lanes: VectorMath {
     /// e⁻ˣ, its square and their inverses are normal numbers up to here; the second: of tanh GELU's exponent.
     static var gateNear: Scalar { get }
     static var geluTanhNear: Scalar { get }
+    /// `exp2(_:)` takes no less than this.
+    static var exp2Low: Scalar { get }
     /// a times 2 to the whole number `power`, rounded once or twice where the result is not a normal number.
     static func scale(_ a: Self, _ power: Self) -> Self
     /// m and k with a = m · 2ᵏ and m in [2/3, 4/3), for positive normal a.
@@ -44,6 +46,8 @@ protocol Lanes: VectorMath {
 
     /// Whether the magnitude of any lane is above the limit, or a lane is NaN.
     static func anyBeyond(_ a: Self, _ limit: Scalar) -> Bool
+    /// Whether any lane is below the limit.
+    static func anyBelow(_ a: Self, _ limit: Scalar) -> Bool
     /// Lanes where the whole number k is odd, and a with the sign changed where k is 2 or 3 modulo 4, from the `turns` of
     /// `quarterTurns`.
     static func odd(_ turns: Self) -> Mask
@@ -119,6 +123,7 @@ extension FloatLanes: Lanes {
     @inline(__always) static func anyBeyond(_ a: Self, _ limit: Float) -> Bool {
         spinetail_any_beyond_f32(a, limit) != 0
     }
+    @inline(__always) static func anyBelow(_ a: Self, _ limit: Float) -> Bool { spinetail_any_below_f32(a, limit) != 0 }
     @inline(__always) static func odd(_ turns: Self) -> Mask { spinetail_odd_f32(turns) }
     @inline(__always) static func turn(_ a: Self, _ turns: Self) -> Self { spinetail_turn_f32(a, turns) }
     @inline(__always) static func mantissa(_ a: Self) -> Self { spinetail_mantissa_f32(a) }
@@ -190,6 +195,9 @@ extension DoubleLanes: Lanes {
     @inline(__always) static func scale(_ a: Self, _ power: Self) -> Self { spinetail_scale_f64(a, power) }
     @inline(__always) static func anyBeyond(_ a: Self, _ limit: Double) -> Bool {
         spinetail_any_beyond_f64(a, limit) != 0
+    }
+    @inline(__always) static func anyBelow(_ a: Self, _ limit: Double) -> Bool {
+        spinetail_any_below_f64(a, limit) != 0
     }
     @inline(__always) static func odd(_ turns: Self) -> Mask { spinetail_odd_f64(turns) }
     @inline(__always) static func turn(_ a: Self, _ turns: Self) -> Self { spinetail_turn_f64(a, turns) }

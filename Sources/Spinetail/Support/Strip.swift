@@ -1,3 +1,5 @@
+import CSpinetail
+
 /// Four neighbouring vectors. Kernels that run down columns take a strip of them at a time: four chains of arithmetic that do
 /// not wait for each other, and from each row 4 lines that lie side by side.
 struct Strip<V: Lanes> {
@@ -21,6 +23,15 @@ struct Strip<V: Lanes> {
         Self(.load(p), .load(p + V.width), .load(p + 2 &* V.width), .load(p + 3 &* V.width))
     }
 
+    /// Asks for the memory of a strip before it is needed.
+    @inline(__always) static func fetch(_ p: UnsafePointer<V.Scalar>) {
+        var offset = 0
+        while offset < 4 &* MemoryLayout<V>.size {
+            spinetail_prefetch(UnsafeRawPointer(p) + offset)
+            offset &+= 64
+        }
+    }
+
     @inline(__always) func store(_ p: UnsafeMutablePointer<V.Scalar>) {
         a.store(p)
         b.store(p + V.width)
@@ -38,6 +49,13 @@ struct Strip<V: Lanes> {
 
     @inline(__always) static func max(_ x: Self, _ y: Self) -> Self {
         Self(V.max(x.a, y.a), V.max(x.b, y.b), V.max(x.c, y.c), V.max(x.d, y.d))
+    }
+
+    /// eˣ, with one question for the four vectors whether all are within what the short way takes.
+    @inline(__always) static func exp(_ x: Self) -> Self {
+        let most = V.max(V.max(V.abs(x.a), V.abs(x.b)), V.max(V.abs(x.c), V.abs(x.d)))
+        if V.anyBeyond(most, V.gateNear) { return Self(V.exp(x.a), V.exp(x.b), V.exp(x.c), V.exp(x.d)) }
+        return Self(V.expNear(x.a), V.expNear(x.b), V.expNear(x.c), V.expNear(x.d))
     }
 
     @inline(__always) static func expNonPositive(_ x: Self) -> Self {

@@ -18,11 +18,17 @@ protocol VectorMath {
     /// n and r with -2 √(2/π) (x + 0.044715 x³) = n · ln 2 + r.
     static func tanhExponent(_ x: Self) -> (n: Self, r: Self)
     static func tanh(_ x: Self) -> Self
+    static func erf(_ x: Self) -> Self
+    /// 2ᵗ for `exp2Low` ≤ t ≤ 1, with a relative error of 2 eps; something else for less.
+    static func exp2(_ t: Self) -> Self
     /// (tanh(x) / x - 1) / t of t = x² for |x| ≤ 0.55.
     static func tanhNear(_ t: Self) -> Self
     /// x · Φ(x), Φ the normal distribution function, and its derivative.
     static func gelu(_ x: Self) -> Self
     static func geluSlope(_ x: Self) -> Self
+    /// x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))) and its derivative.
+    static func geluTanh(_ x: Self) -> Self
+    static func geluTanhSlope(_ x: Self) -> Self
 
     /// eˣ is 0 below the one and infinite above the other.
     static var exponentialLow: Self { get }
@@ -89,6 +95,13 @@ extension Lanes {
         return select(none, zero, scale(one + expm1Reduced(r), n))
     }
 
+    /// eˣ for |x| ≤ gateNear.
+    @inline(__always) static func expNear(_ x: Self) -> Self {
+        let (shifted, _, r) = reduce(x)
+        let power = exp2(shifted: shifted)
+        return fma(power, expm1Reduced(r), power)
+    }
+
     @inline(__always) static func expm1(_ x: Self) -> Self {
         let (_, n, p) = reduceExactly(max(belowOne, min(exponentialHigh, x)))
         // Half of the result first: 2ⁿ itself may overflow where the result does not.
@@ -144,7 +157,8 @@ extension Lanes {
         return max(zero, x) + fma(k, ln2High, f + fma(k, ln2Low, bend))
     }
 
-    @inline(__always) static func erf(_ x: Self) -> Self {
+    /// erf of each CPU level without tables.
+    @inline(__always) static func erfByExponential(_ x: Self) -> Self {
         let a = abs(x)
         let near = fma(x, erfNear(x * x), x)
         let b = min(erfIsOne, a)

@@ -25,6 +25,17 @@ extension DoubleLanes: VectorMath {
         return copysign(select(near, fma(x * t, tanhNear(t), x), tanhByExponential(x)), x)
     }
 
+    @inline(__always) static func erf(_ x: Self) -> Self { erfByExponential(x) }
+
+    @inline(__always) static var exp2Low: Double { -1022 }
+
+    @inline(__always) static func exp2(_ t: Self) -> Self {
+        let shifted = t + shift
+        let power = exp2(shifted: shifted)
+        let r = (t - (shifted - shift)) * Self(repeating: 0.6931471805599453)
+        return fma(power, expm1Reduced(r), power)
+    }
+
     /// (tanh(x) / x - 1) / t of t = x² for |x| ≤ 0.55.
     @inline(__always) static func tanhNear(_ t: Self) -> Self {
         var p = Self(repeating: 5.1022920710599254e-05)

@@ -24,6 +24,24 @@ extension FloatLanes: VectorMath {
         return copysign(spinetail_tanh_by_table(abs(x)), x)
     }
 
+    @inline(__always) static func erf(_ x: Self) -> Self {
+        if spinetail_has_tables() == 0 { return erfByExponential(x) }
+        return copysign(spinetail_erf_by_table(abs(x)), x)
+    }
+
+    @inline(__always) static var exp2Low: Float { -126 }
+
+    @inline(__always) static func exp2(_ t: Self) -> Self {
+        let f = spinetail_fraction_f32(t)
+        var p = Self(repeating: 0.0018669514684006572)
+        p = fma(p, f, Self(repeating: 0.009017481468617916))
+        p = fma(p, f, Self(repeating: 0.055799514055252075))
+        p = fma(p, f, Self(repeating: 0.2401645928621292))
+        p = fma(p, f, Self(repeating: 0.6931512951850891))
+        p = fma(p, f, Self(repeating: 1))
+        return spinetail_scale_whole_f32(p, t)
+    }
+
     @inline(__always) static func exponentialTail(_ r: Self) -> Self {
         var p = Self(repeating: 0.0013839054154232144)
         p = fma(p, r, Self(repeating: 0.008369198068976402))

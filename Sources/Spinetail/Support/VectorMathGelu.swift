@@ -67,7 +67,8 @@ extension Lanes {
         return gate * fma(xz, rest, one)
     }
 
-    @inline(__always) static func geluTanh(_ x: Self) -> Self {
+    /// tanh GELU and its derivative of each CPU level without tables.
+    @inline(__always) static func geluTanhByExponential(_ x: Self) -> Self {
         let (power, p) = oppositeTanh(x)
         let near = x / onePlus(power, p)
         if !anyBeyond(x, geluTanhNear) { return near }
@@ -76,7 +77,7 @@ extension Lanes {
         return within(x, geluTanhNear, near, gatedFar(x, low, n, r))
     }
 
-    @inline(__always) static func geluTanhSlope(_ x: Self) -> Self {
+    @inline(__always) static func geluTanhSlopeByExponential(_ x: Self) -> Self {
         let (power, p) = oppositeTanh(x)
         let near = gateSlope(x * geluTanhRise(x), power, p)
         if !anyBeyond(x, geluTanhNear) { return near }
@@ -118,6 +119,22 @@ extension FloatLanes {
     }
 
     @inline(__always) private static var geluTablesEnd: Float { 5.3 }
+
+    @inline(__always) static func geluTanh(_ x: Self) -> Self {
+        if spinetail_has_tables() == 0 { return geluTanhByExponential(x) }
+        let near = copysign(spinetail_gelu_tanh_by_table(x), x)
+        if !anyBeyond(x, geluTanhTablesEnd) { return near }
+        return select(lessEqual(abs(x), Self(repeating: geluTanhTablesEnd)), near, geluTanhByExponential(x))
+    }
+
+    @inline(__always) static func geluTanhSlope(_ x: Self) -> Self {
+        if spinetail_has_tables() == 0 { return geluTanhSlopeByExponential(x) }
+        let near = spinetail_gelu_tanh_slope_by_table(x)
+        if !anyBeyond(x, geluTanhTablesEnd) { return near }
+        return select(lessEqual(abs(x), Self(repeating: geluTanhTablesEnd)), near, geluTanhSlopeByExponential(x))
+    }
+
+    @inline(__always) private static var geluTanhTablesEnd: Float { 4.6 }
 
     /// R and E with Φ(-a) = R · E, E = exp(-a²/2), for a = |x|: as exact as float32 needs, in float64.
     @inline(__always) private static func wideTail(_ a: DoubleLanes) -> (ratio: DoubleLanes, power: DoubleLanes) {
@@ -161,6 +178,9 @@ extension FloatLanes {
 
 // float64: exponents in two parts, rounding errors of products made good.
 extension DoubleLanes {
+    @inline(__always) static func geluTanh(_ x: Self) -> Self { geluTanhByExponential(x) }
+    @inline(__always) static func geluTanhSlope(_ x: Self) -> Self { geluTanhSlopeByExponential(x) }
+
     /// Φ(-a) = scale((ratio + low) · (1 + p), n), from (a + 4) · e^(a²/2) · Φ(-a), a polynomial of (a - 4) / (a + 4).
     @inline(__always) private static func tail(
         _ a: Self

@@ -359,6 +359,32 @@ def test_half_precision(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("columns", [1, 63, 64, 65, 131, 515, 5003])
+@pytest.mark.parametrize("spread", [1, 20, 300])
+def test_softmax_along_rows(columns, spread, dtype):
+    """Whole strips, those with powers that are no normal numbers, masked elements and odd tails, far from 0 too."""
+    rng = np.random.default_rng(4)
+    eps, tiny = np.finfo(dtype).eps, np.finfo(dtype).tiny
+    for offset in (0, 1e5):
+        x = (rng.standard_normal((9, columns)) * spread + offset).astype(dtype)
+        x[3, : columns // 2] = x[4, 1::3] = -INF
+        distance = x.astype(np.longdouble) - x.max(1, keepdims=True)
+        e = np.exp(distance)
+        p = e / e.sum(1, keepdims=True)
+        y, log = ops.softmax(x, 1), ops.log_softmax(x, 1)
+        near = x > -INF
+        bound = 4 * eps * (1 - distance[near]) * p[near] + tiny
+        assert (np.abs(y - p)[near] <= bound).all()
+        assert (y[~near] == 0).all() and (log[~near] == -INF).all()
+        expected = (distance - np.log(e.sum(1, keepdims=True)))[near]
+        assert (np.abs(log[near] - expected) <= 4 * eps * (1 + np.abs(expected))).all()
+    x[2, columns // 3] = NAN
+    x[5, -1] = INF
+    y = ops.softmax(x, 1)
+    assert np.isnan(y[[2, 5]]).all() and np.isfinite(np.delete(y, [2, 5], 0)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(1, 64), (7, 31), (9, 150), (2, 21, 197), (3, 5, 8, 64)], ids=str)
 def test_softmax_down_columns(shape, dtype):
     """Strips, single vectors and odd tails of columns against float64."""

@@ -95,6 +95,22 @@ SPINETAIL_INLINE spinetail_f32 spinetail_scale_f32(spinetail_f32 a, spinetail_f3
 #endif
 }
 
+/// t less the next whole number below, and a times 2 to that whole number; both for results that are normal numbers.
+SPINETAIL_INLINE spinetail_f32 spinetail_fraction_f32(spinetail_f32 t) {
+#if defined(__AVX512DQ__)
+    return (spinetail_f32)_mm512_reduce_ps((__m512)t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+#else
+    return t - (t - 0.5f + 12583039.0f - 12583039.0f);
+#endif
+}
+SPINETAIL_INLINE spinetail_f32 spinetail_scale_whole_f32(spinetail_f32 a, spinetail_f32 t) {
+#if defined(__AVX512F__)
+    return (spinetail_f32)_mm512_scalef_ps((__m512)a, (__m512)t);
+#else
+    return a * spinetail_exp2_shifted_f32(t - 0.5f + 12583039.0f);
+#endif
+}
+
 /// m with a = m · 2^k and m in [2/3, 4/3), for positive normal a.
 SPINETAIL_INLINE spinetail_f32 spinetail_mantissa_f32(spinetail_f32 a) {
     return (spinetail_f32)((((spinetail_i32)a - 0x3F2AAAAB) & 0x7FFFFF) + 0x3F2AAAAB);
@@ -105,6 +121,15 @@ SPINETAIL_INLINE spinetail_f32 spinetail_exponent_f32(spinetail_f32 a) {
     const spinetail_f32 magic = 12582912.0f;
     spinetail_u32 shifted = ((spinetail_u32)a - 0x3F2AAAABu + (128u << 23)) >> 23;
     return (spinetail_f32)((spinetail_i32)shifted + (0x4B400000 - 128)) - magic;
+}
+
+/// Whether any lane is below the limit.
+SPINETAIL_INLINE int32_t spinetail_any_below_f32(spinetail_f32 a, float limit) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask((__m512)a, _mm512_set1_ps(limit), _CMP_LT_OQ) != 0;
+#else
+    return __builtin_reduce_or(a < limit) != 0;
+#endif
 }
 
 /// Whether any lane is beyond the limit in magnitude, or NaN.

@@ -111,6 +111,15 @@ SPINETAIL_INLINE spinetail_f64 spinetail_exponent_f64(spinetail_f64 a) {
     return (spinetail_f64)((spinetail_i64)shifted + (0x4338000000000000 - 1024)) - magic;
 }
 
+/// Whether any lane is below the limit.
+SPINETAIL_INLINE int32_t spinetail_any_below_f64(spinetail_f64 a, double limit) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_pd_mask((__m512d)a, _mm512_set1_pd(limit), _CMP_LT_OQ) != 0;
+#else
+    return __builtin_reduce_or(a < limit) != 0;
+#endif
+}
+
 /// Whether any lane is beyond the limit in magnitude, or NaN.
 SPINETAIL_INLINE int32_t spinetail_any_beyond_f64(spinetail_f64 a, double limit) {
 #if defined(__AVX512F__)
