@@ -5,6 +5,9 @@ import CSpinetail
 protocol Activation {
     /// f(x). `alpha` and `beta` are the parameters of the functions that have some.
     static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L
+    /// The same of four vectors, where that is more than each of them.
+    static func values<L: Lanes>(_ x: Strip<L>, _ alpha: L, _ beta: L) -> Strip<L>
+    static var takesStrips: Bool { get }
     /// grad · f', from the function's output where `savesOutput`, else from its input.
     static func gradient<L: Lanes>(_ grad: L, _ saved: L, _ alpha: L, _ beta: L) -> L
     /// Picoseconds for one float32 element whose memory is in the second cache, roughly: decides when threads pay.
@@ -13,12 +16,17 @@ protocol Activation {
 }
 
 extension Activation {
+    @inline(__always) static func values<L: Lanes>(_ x: Strip<L>, _ alpha: L, _ beta: L) -> Strip<L> { x }
+    @inline(__always) static var takesStrips: Bool { false }
     /// What a few operations on two inputs cost.
     static var gradientCost: Int { 150 }
 }
 
 /// Elements that one piece of elementwise work covers.
 let elementwiseGrain = 16_384
+
+/// Bytes from an element to those that are asked for meanwhile: the processor itself looks ahead only within a page.
+private let ahead = 4096
 
 @c @implementation
 public func spinetail_activation_forward(
@@ -169,7 +177,15 @@ private struct ForwardTask<E: Real, F: Activation>: ParallelTask {
         let alpha = E.Lanes(repeating: alpha), beta = E.Lanes(repeating: beta)
         var i = index &* elementwiseGrain
         let end = Swift.min(count, i &+ elementwiseGrain)
+        if F.takesStrips {
+            while i &+ Strip<E.Lanes>.width <= end {
+                Strip<E.Lanes>.fetch(x + (i &+ ahead / MemoryLayout<E>.size))
+                F.values(Strip<E.Lanes>.load(x + i), alpha, beta).store(y + i)
+                i &+= Strip<E.Lanes>.width
+            }
+        }
         while i &+ E.Lanes.width <= end {
+            spinetail_prefetch(UnsafeRawPointer(x + i) + ahead)
             F.value(E.Lanes.load(x + i), alpha, beta).store(y + i)
             i &+= E.Lanes.width
         }
@@ -193,6 +209,8 @@ private struct BackwardTask<E: Real, F: Activation>: ParallelTask {
         var i = index &* elementwiseGrain
         let end = Swift.min(count, i &+ elementwiseGrain)
         while i &+ E.Lanes.width <= end {
+            spinetail_prefetch(UnsafeRawPointer(dy + i) + ahead)
+            spinetail_prefetch(UnsafeRawPointer(saved + i) + ahead)
             F.gradient(E.Lanes.load(dy + i), E.Lanes.load(saved + i), alpha, beta).store(dx + i)
             i &+= E.Lanes.width
         }

@@ -10,6 +10,10 @@ enum Identity: Activation {
 /// max(x, 0). Saves output.
 enum Relu: Activation {
     @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.max(L.zero, x) }
+    @inline(__always) static func values<L: Lanes>(_ x: Strip<L>, _ alpha: L, _ beta: L) -> Strip<L> {
+        .max(Strip<L>(repeating: 0), x)
+    }
+    @inline(__always) static var takesStrips: Bool { true }
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L {
         L.select(L.lessEqual(y, L.zero), L.zero, grad)
     }

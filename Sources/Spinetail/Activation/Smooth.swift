@@ -16,8 +16,8 @@ enum GeluTanh: Activation {
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ x: L, _ alpha: L, _ beta: L) -> L {
         grad * L.geluTanhSlope(x)
     }
-    static var cost: Int { 620 }
-    static var gradientCost: Int { 740 }
+    static var cost: Int { 400 }
+    static var gradientCost: Int { 420 }
 }
 
 /// x · sigmoid(x)
@@ -120,6 +120,8 @@ enum Tanhshrink: Activation {
 /// eˣ. Saves output.
 enum Exp: Activation {
     @inline(__always) static func value<L: Lanes>(_ x: L, _ alpha: L, _ beta: L) -> L { L.exp(x) }
+    @inline(__always) static func values<L: Lanes>(_ x: Strip<L>, _ alpha: L, _ beta: L) -> Strip<L> { .exp(x) }
+    @inline(__always) static var takesStrips: Bool { true }
     @inline(__always) static func gradient<L: Lanes>(_ grad: L, _ y: L, _ alpha: L, _ beta: L) -> L { grad * y }
     static var cost: Int { 200 }
 }

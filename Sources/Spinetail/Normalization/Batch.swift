@@ -116,7 +116,7 @@ private struct ChannelMoments<E: Real>: ParallelTask {
         // Backwards: what was read last is the surest to be there still.
         var sample = batch &- 1
         while sample >= 0 {
-            apply.plane(sample, index)
+            apply.plane(sample, index, next: length)
             sample &-= 1
         }
     }
@@ -142,16 +142,17 @@ struct PlanesForward<E: Real>: ParallelTask {
         let end = Swift.min(planes, plane &+ grain)
         while plane < end {
             let sample = plane / channels
-            self.plane(sample, plane &- sample &* channels)
+            self.plane(sample, plane &- sample &* channels, next: 1024)
             plane &+= 1
         }
     }
 
-    @inline(__always) func plane(_ sample: Int, _ channel: Int) {
+    /// `next`: how many elements on the memory lies that will be read next.
+    @inline(__always) func plane(_ sample: Int, _ channel: Int, next: Int) {
         let which = groups == 0 ? channel : sample &* groups &+ divide(channel, by: perGroup)
         let factor = scale[which] * (weight?[channel] ?? 1)
         let place = (sample &* channels &+ channel) &* length
-        applyAffine(y + place, x + place, length, mean[which], factor, bias?[channel] ?? 0)
+        applyAffine(y + place, x + place, length, mean[which], factor, bias?[channel] ?? 0, next: next)
     }
 }
 

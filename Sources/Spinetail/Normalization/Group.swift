@@ -67,7 +67,7 @@ private struct GroupMoments<E: Real>: ParallelTask {
                 let first = (group &- sample &* apply.groups) &* apply.perGroup
                 var channel = first
                 while channel < first &+ apply.perGroup {
-                    apply.plane(sample, channel)
+                    apply.plane(sample, channel, next: length)
                     channel &+= 1
                 }
             }

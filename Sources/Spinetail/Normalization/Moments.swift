@@ -207,10 +207,10 @@ func deviations<E: Real>(_ p: UnsafePointer<E>, _ count: Int, _ middle: E) -> (E
     return ((a + b) + (c + d), (a2 + b2) + (c2 + d2))
 }
 
-/// y = (x - mean)·scale + shift, over contiguous elements.
+/// y = (x - mean)·scale + shift, over contiguous elements. Meanwhile the memory `next` elements on is asked for.
 @inline(__always)
 func applyAffine<E: Real>(
-    _ y: UnsafeMutablePointer<E>, _ x: UnsafePointer<E>, _ count: Int, _ mean: E, _ scale: E, _ shift: E
+    _ y: UnsafeMutablePointer<E>, _ x: UnsafePointer<E>, _ count: Int, _ mean: E, _ scale: E, _ shift: E, next: Int
 ) {
     typealias V = E.Lanes
     let mean = V(repeating: mean)
@@ -218,6 +218,8 @@ func applyAffine<E: Real>(
     let shift = V(repeating: shift)
     var i = 0
     while i &+ V.width <= count {
+        spinetail_prefetch(x + (i &+ next))
+        spinetail_prefetch(UnsafePointer(y) + (i &+ 1024))
         V.fma(V.load(x + i) - mean, scale, shift).store(y + i)
         i &+= V.width
     }

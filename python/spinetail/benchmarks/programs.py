@@ -71,19 +71,29 @@ def jax_program(function: Function) -> Program:
         if not made:
             made.append(jax.jit(lambda *inputs: function(jax, *inputs)))
         inputs, compiled = [jax.numpy.asarray(a) for a in arrays], made[0]
-        return lambda: compiled(*inputs).block_until_ready()
+        return lambda: jax.block_until_ready(compiled(*inputs))
 
     return program
 
 
 def jax_gradient(function: Function) -> Program:
-    """The gradient of function(jax, x, …) by its first array; the last one is the output's own. Compiled."""
+    """The gradient of function(jax, x, …) by its first array; the last one is the output's own. Compiled.
+
+    The output is computed too, as by the others: a compiler that may leave it out does half of a training step.
+    """
 
     def call(jax: Any, x: Any, *rest: Any) -> Any:
         *others, doutput = rest
-        return jax.vjp(lambda x: function(jax, x, *others), x)[1](doutput)[0]
+        y, pull = jax.vjp(lambda x: function(jax, x, *others), x)
+        return pull(doutput)[0], y
 
-    return jax_program(call)
+    made = jax_program(call)
+
+    def program(jax: Any, *arrays: Any) -> Callable[[], Any]:
+        run = made(jax, *arrays)
+        return lambda: run()[0]
+
+    return program
 
 
 def mlx_program(function: Function) -> Program:
