@@ -21,7 +21,7 @@ struct Blocking<E: Real> {
     let tileElements: Int
 
     private static var blockElements: Int { (544 << 10) / MemoryLayout<E>.size }
-    private static var shallow: Int { 384 &* 4 / MemoryLayout<E>.size }
+    private static var shallow: Int { 512 &* 4 / MemoryLayout<E>.size }
     private static var deep: Int { 1024 &* 4 / MemoryLayout<E>.size }
 
     init(rows: Int, columns: Int, depth: Int, workers: Int) {

@@ -9,7 +9,7 @@ extension Product {
     var prefersDots: Bool {
         b.rowStride == 1 && a.columnStride == 1
             && (rows <= 7 || columns <= 3 || columns <= 16 && rows <= 128 && depth >= 256
-                || rows <= 16 && columns &* depth > 131_072)
+                || rows <= 16 && columns &* depth > 131_072 && !prefersStanding)
     }
 
     func runDots() -> Int32 {

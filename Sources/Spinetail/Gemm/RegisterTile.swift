@@ -26,6 +26,12 @@ enum RegisterTile<E: Real, let rows: Int> {
                 ahead.round()
                 let round = Swift.min(depth, k &+ PanelAhead<E>.steps)
                 repeat {
+                    // Both panels come from the second-level cache, and the processor's own fetching lags.
+                    if Tile<E>.isWide {
+                        spinetail_prefetch(a + 8 &* aDepth)
+                        spinetail_prefetch(b + 8 &* bDepth)
+                        spinetail_prefetch(b + (8 &* bDepth &+ width))
+                    }
                     step(&left, &right, a, aRow, E.Lanes.load(b), E.Lanes.load(b + width))
                     a += aDepth
                     b += bDepth

@@ -7,16 +7,21 @@ extension Product {
     /// Bytes of packed A, which stays in the second-level cache.
     static var standingBytes: Int { 1 << 20 }
 
+    /// Rows of A in a packed panel: one vector, or two.
+    var standingPanel: Int { rows <= E.Lanes.width ? E.Lanes.width : Tile<E>.columns }
+
     var prefersStanding: Bool {
         if b.rowStride != 1 || accumulate || epilogue.bias == .perRow || rows > 256 || depth < 64 { return false }
-        let size = MemoryLayout<E>.size
-        let padded = roundUp(rows, Tile<E>.columns)
-        // Lanes that no row fills are computed in vain. Columns that begin at multiples of a page would push each other
-        // out of the first-level cache.
-        return rows > E.Lanes.width && (rows <= Tile<E>.columns || rows &* 8 >= padded &* 7) && depth >= rows
-            && columns >= 4 &* StandingBlocks<E>.columns && padded &* depth &* size <= Self.standingBytes
-            && (b.columnStride &* size) & 4095 != 0
+        let padded = roundUp(rows, standingPanel)
+        // Lanes that no row fills are computed in vain. Columns that begin at multiples of a page take lower tiles, which
+        // pays for few rows only.
+        let fills = rows <= Tile<E>.columns ? rows &* 4 > E.Lanes.width &* 3 : rows &* 8 >= padded &* 7
+        return fills && depth >= rows && columns >= 4 &* StandingBlocks<E>.columns
+            && padded &* depth &* MemoryLayout<E>.size <= Self.standingBytes && (rows <= 64 || !standsOnPages)
     }
+
+    /// Whether B's columns begin at multiples of a page, and so share sets of the first-level cache.
+    fileprivate var standsOnPages: Bool { (b.columnStride &* MemoryLayout<E>.size) & 4095 == 0 }
 
     func runStanding() -> Int32 {
         let size = MemoryLayout<E>.size
@@ -26,8 +31,8 @@ extension Product {
         guard let scratch = Scratch.take(aBytes &+ blocks.bytes &* workers) else { return Status.noMemory }
         defer { Scratch.give(scratch) }
         let packed = scratch.assumingMemoryBound(to: E.self)
-        let panels = pieces(rows, Tile<E>.columns)
-        var status = parallel(panels, cost: rows &* depth / 12, PackStanding(product: self, packed: packed))
+        let pack = PackStanding(product: self, panel: standingPanel, packed: packed)
+        var status = parallel(pieces(rows, standingPanel), cost: rows &* depth / 12, pack)
         if status != Status.ok { return status }
         var task = blocks
         task.packed = UnsafePointer(packed)
@@ -38,16 +43,17 @@ extension Product {
     }
 }
 
-/// Packs A in panels of Tile.columns rows.
+/// Packs A in panels of `panel` rows.
 private struct PackStanding<E: Real>: ParallelTask {
     let product: Product<E>
+    let panel: Int
     let packed: UnsafeMutablePointer<E>
 
     func run(_ index: Int, worker: Int) {
-        let first = index &* Tile<E>.columns
-        Packing<E>.packColumns(
-            product.a.transposed.advanced(rows: 0, columns: first), depth: product.depth,
-            columns: Swift.min(Tile<E>.columns, product.rows &- first), into: packed + first &* product.depth)
+        let first = index &* panel
+        Packing<E>.pack(
+            product.a.advanced(rows: first, columns: 0), count: Swift.min(panel, product.rows &- first),
+            depth: product.depth, panel: panel, into: packed + first &* product.depth)
     }
 }
 
@@ -56,38 +62,46 @@ private struct StandingBlocks<E: Real>: ParallelTask {
     let product: Product<E>
     var packed: UnsafePointer<E>
     var scratch: UnsafeMutableRawPointer
+    let panel: Int
     let paddedRows: Int
+    /// Columns of B in a tile: of those that share a set of the first-level cache no more than it holds, which are eight
+    /// lines on some processors.
+    let height: Int
+    /// Elements before the block: tiles that begin early write there, and edges of C are transposed there.
+    let edge: Int
     let bytes: Int
 
     static var columns: Int { 48 }
-    static var height: Int { Tile<E>.isWide ? 12 : 6 }
 
     init(product: Product<E>) {
         let size = MemoryLayout<E>.size
         self.product = product
         packed = UnsafePointer(product.c)
         scratch = UnsafeMutableRawPointer(product.c)
-        paddedRows = roundUp(product.rows, Tile<E>.columns)
-        bytes = roundUp(paddedRows &* (Self.columns &+ Self.height) &* size, 64)
+        panel = product.standingPanel
+        paddedRows = roundUp(product.rows, panel)
+        height = !Tile<E>.isWide || product.standsOnPages ? 6 : 12
+        edge = Swift.max(paddedRows &* height, E.Lanes.width &* E.Lanes.width)
+        bytes = roundUp((paddedRows &* Self.columns &+ edge) &* size, 64)
     }
 
     func run(_ index: Int, worker: Int) {
         let memory = (scratch + worker &* bytes).assumingMemoryBound(to: E.self)
-        let block = memory + paddedRows &* Self.height
+        let block = memory + edge
         let first = index &* Self.columns
         let count = Swift.min(Self.columns, product.columns &- first)
         var done = 0
         while done < count {
             // The last tile begins early enough to be a whole one: sums that it makes again are the same.
-            let start = Swift.min(first &+ done, product.columns &- Self.height)
+            let start = Swift.min(first &+ done, product.columns &- height)
             let from = start &- first
             let b = product.b.transposed.advanced(rows: start, columns: 0)
             var row = 0
             while row < product.rows {
                 multiply(b, row: row, column: start, into: block + (from &* paddedRows &+ row))
-                row &+= Tile<E>.columns
+                row &+= panel
             }
-            done = from &+ Self.height
+            done = from &+ height
         }
         store(UnsafePointer(block), first, count, edge: memory)
         product.complete(row: 0, column: first, rows: product.rows, columns: count)
@@ -99,7 +113,14 @@ private struct StandingBlocks<E: Real>: ParallelTask {
         let work = StandingWork(
             depth: product.depth, a: packed + row &* product.depth, b: b, c: c, cRow: paddedRows,
             bias: product.epilogue.values.map { $0 + column }, floor: product.epilogue.relu ? 0 : nil)
-        if Tile<E>.isWide { work.run(StandingTile<E, 12>.self) } else { work.run(StandingTile<E, 6>.self) }
+        let isNarrow = panel == E.Lanes.width
+        if Tile<E>.isWide && height == 12 {
+            isNarrow
+                ? work.run(StandingTile<E, 12>.self, narrow: true) : work.run(StandingTile<E, 12>.self, narrow: false)
+        } else {
+            isNarrow
+                ? work.run(StandingTile<E, 6>.self, narrow: true) : work.run(StandingTile<E, 6>.self, narrow: false)
+        }
     }
 
     /// Transposes the block into columns `first` ... of C. `edge` has room for what does not fill a vector both ways.
@@ -139,7 +160,7 @@ private struct StandingWork<E: Real> {
     let bias: UnsafePointer<E>?
     let floor: E?
 
-    @inline(__always) func run<let height: Int>(_ tile: StandingTile<E, height>.Type) {
+    @inline(__always) func run<let height: Int>(_ tile: StandingTile<E, height>.Type, narrow: Bool) {
         // The columns of the next tile, line by line.
         let size = MemoryLayout<E>.size
         let fetch = Prefetch(
@@ -147,6 +168,6 @@ private struct StandingWork<E: Real> {
             segment: Swift.max(1, (depth &* size) >> 6), jump: b.rowStride &* size)
         StandingTile<E, height>.multiply(
             depth: depth, a: b.base, aRow: b.rowStride, b: a, c: c, cRow: cRow, bias: bias, floor: floor,
-            prefetch: fetch)
+            prefetch: fetch, narrow: narrow)
     }
 }

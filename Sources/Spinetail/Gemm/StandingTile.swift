@@ -6,11 +6,12 @@ import CSpinetail
 enum StandingTile<E: Real, let rows: Int> {
     typealias Sums = InlineArray<rows, E.Lanes>
 
-    /// c[0 ..< rows, 0 ..< Tile.columns] = max(floor, a · b + bias), with row r of a at a + r · aRow.
+    /// c[0 ..< rows, 0 ..< Tile.columns] = max(floor, a · b + bias), with row r of a at a + r · aRow; narrow tiles have one
+    /// vector of columns.
     @inline(__always)
     static func multiply(
         depth: Int, a: UnsafePointer<E>, aRow: Int, b: UnsafePointer<E>, c: UnsafeMutablePointer<E>, cRow: Int,
-        bias: UnsafePointer<E>?, floor: E?, prefetch: Prefetch
+        bias: UnsafePointer<E>?, floor: E?, prefetch: Prefetch, narrow: Bool
     ) {
         let width = E.Lanes.width
         var left = Sums(repeating: .zero)
@@ -27,12 +28,12 @@ enum StandingTile<E: Real, let rows: Int> {
         while k < depth {
             spinetail_prefetch_far(p)
             let b0 = E.Lanes.load(b)
-            let b1 = E.Lanes.load(b + width)
-            three(&left, &right, 0, p0, aRow, b0, b1)
-            three(&left, &right, 3, p3, aRow, b0, b1)
+            let b1 = narrow ? E.Lanes.zero : E.Lanes.load(b + width)
+            three(&left, &right, 0, p0, aRow, b0, b1, narrow)
+            three(&left, &right, 3, p3, aRow, b0, b1, narrow)
             if rows > 6 {
-                three(&left, &right, 6, p6, aRow, b0, b1)
-                three(&left, &right, 9, p9, aRow, b0, b1)
+                three(&left, &right, 6, p6, aRow, b0, b1, narrow)
+                three(&left, &right, 9, p9, aRow, b0, b1, narrow)
                 p6 += 1
                 p9 += 1
             }
@@ -45,37 +46,38 @@ enum StandingTile<E: Real, let rows: Int> {
                 p = line
                 rest = prefetch.segment
             }
-            b += 2 &* width
+            b += narrow ? width : 2 &* width
             k &+= 1
         }
         let half = rows >> 1
-        for r in 0..<half { finish(&left, &right, r, c + r &* cRow, bias, floor) }
-        for r in half..<rows { finish(&left, &right, r, c + r &* cRow, bias, floor) }
+        for r in 0..<half { finish(&left, &right, r, c + r &* cRow, bias, floor, narrow) }
+        for r in half..<rows { finish(&left, &right, r, c + r &* cRow, bias, floor, narrow) }
     }
 
     @inline(__always)
     private static func three(
         _ left: inout Sums, _ right: inout Sums, _ first: Int, _ a: UnsafePointer<E>, _ aRow: Int, _ b0: E.Lanes,
-        _ b1: E.Lanes
+        _ b1: E.Lanes, _ narrow: Bool
     ) {
-        add(&left, &right, first, a, b0, b1)
-        add(&left, &right, first &+ 1, a + aRow, b0, b1)
-        add(&left, &right, first &+ 2, a + 2 &* aRow, b0, b1)
+        add(&left, &right, first, a, b0, b1, narrow)
+        add(&left, &right, first &+ 1, a + aRow, b0, b1, narrow)
+        add(&left, &right, first &+ 2, a + 2 &* aRow, b0, b1, narrow)
     }
 
     @inline(__always)
     private static func add(
-        _ left: inout Sums, _ right: inout Sums, _ row: Int, _ a: UnsafePointer<E>, _ b0: E.Lanes, _ b1: E.Lanes
+        _ left: inout Sums, _ right: inout Sums, _ row: Int, _ a: UnsafePointer<E>, _ b0: E.Lanes, _ b1: E.Lanes,
+        _ narrow: Bool
     ) {
         let value = E.Lanes(repeating: a.pointee)
         left[unchecked: row] = E.Lanes.fma(value, b0, left[unchecked: row])
-        right[unchecked: row] = E.Lanes.fma(value, b1, right[unchecked: row])
+        if !narrow { right[unchecked: row] = E.Lanes.fma(value, b1, right[unchecked: row]) }
     }
 
     @inline(__always)
     private static func finish(
         _ left: inout Sums, _ right: inout Sums, _ row: Int, _ c: UnsafeMutablePointer<E>, _ bias: UnsafePointer<E>?,
-        _ floor: E?
+        _ floor: E?, _ narrow: Bool
     ) {
         var x = left[unchecked: row]
         var y = right[unchecked: row]
@@ -90,6 +92,6 @@ enum StandingTile<E: Real, let rows: Int> {
             y = E.Lanes.max(E.Lanes(repeating: floor), y)
         }
         x.store(c)
-        y.store(c + E.Lanes.width)
+        if !narrow { y.store(c + E.Lanes.width) }
     }
 }

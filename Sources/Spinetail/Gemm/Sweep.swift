@@ -56,7 +56,7 @@ extension Product {
                 let from = a.base + (r &* a.rowStride &+ k &* a.columnStride)
                 let to = out + (k &* rows &+ r &* 8)
                 if count == 8 && a.columnStride == 1 {
-                    to.update(from: from, count: 8)
+                    copyEight(from, to)
                 } else {
                     var i = 0
                     while i < count {
@@ -67,6 +67,19 @@ extension Product {
                 r &+= 1
             }
             k &+= 8
+        }
+    }
+
+    @inline(__always) private func copyEight(_ from: UnsafePointer<E>, _ to: UnsafeMutablePointer<E>) {
+        let width = E.Lanes.width
+        if width > 8 {
+            E.Lanes.load(from, count: 8, fill: 0).store(to, count: 8)
+        } else {
+            var i = 0
+            while i < 8 {
+                E.Lanes.load(from + i).store(to + i)
+                i &+= width
+            }
         }
     }
 }

@@ -26,6 +26,8 @@ LARGE += [(20, 700, 2000), (1103, 70, 900), (5000, 10, 64), (13, 2000, 90), (64,
 # B read where it stands (several blocks, odd ends); shallow ones: whole, low and narrow tiles; inner products of rows.
 LARGE += [(17, 48, 64), (32, 97, 131), (64, 512, 784), (90, 61, 95), (256, 50, 300), (24, 300, 1024), (512, 784, 64)]
 LARGE += [(30, 130, 16), (57, 151, 100), (9, 300, 40), (23, 500, 5), (110, 129, 33), (64, 10, 512), (31, 16, 257)]
+# Weights read where they stand: one vector of rows, columns at multiples of a page, and both.
+LARGE += [(13, 200, 300), (16, 193, 1024), (30, 250, 1024), (64, 199, 2048), (7, 200, 512), (80, 200, 1024)]
 # B streamed past up to 64 rows: groups of 4, 3, 2 and 1 rows, blocks of columns and depth that end oddly.
 LARGE += [
     (15, 1031, 300),
