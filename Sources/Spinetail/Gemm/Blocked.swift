@@ -30,14 +30,17 @@ extension Product {
         var workers = workerLimit()
         let cut = Blocking<E>(rows: rows, columns: columns, depth: depth, workers: workers)
         workers = Swift.min(workers, cut.tasks)
-        guard let scratch = Scratch.take(workers &* cut.workerBytes) else { return Status.noMemory }
+        let sumBytes = accumulate ? 0 : cut.sumBytes
+        guard let scratch = Scratch.take(workers &* cut.workerBytes &+ sumBytes) else { return Status.noMemory }
         defer { Scratch.give(scratch) }
         var worker = 0
         while worker < workers {
             (scratch + worker &* cut.workerBytes).storeBytes(of: -1, as: Int.self)
             worker &+= 1
         }
-        var task = MultiplyBlocks(product: self, cut: cut, scratch: scratch, d: 0)
+        let sums = (scratch + workers &* cut.workerBytes).assumingMemoryBound(to: E.self)
+        var task = MultiplyBlocks(
+            product: self, cut: cut, scratch: scratch, sums: sumBytes == 0 ? nil : sums, d: 0)
         while task.d < cut.depthBlocks {
             let cost = cut.tiles &* cut.height &* cut.depth(ofBlock: task.d) / 64 &* columns
             let status = parallel(cut.tasks, cost: cost, workers: workers, task)
@@ -52,6 +55,9 @@ private struct MultiplyBlocks<E: Real>: ParallelTask {
     let product: Product<E>
     let cut: Blocking<E>
     let scratch: UnsafeMutableRawPointer
+    /// Where sums wait for the last block of depth, each tile's in one piece: C's rows begin anywhere, so that every access
+    /// meets two lines, and at distances that share the cache's sets.
+    let sums: UnsafeMutablePointer<E>?
     /// The block of depth.
     var d: Int
 
@@ -141,14 +147,22 @@ private struct PanelPart<E: Real> {
         while t < tiles {
             let row = (block &* cut.tilesPerBlock &+ t) &* cut.height
             let valid = Swift.min(cut.height, product.rows &- row)
+            let place = divide(column, by: Tile<E>.columns) &* cut.tiles &+ block &* cut.tilesPerBlock &+ t
+            var sums = task.sums.map { $0 + place &* cut.sumElements }
+            let waits = sums != nil && !last
+            var c = product.c + (row &* product.cRow &+ column)
+            if let waiting = sums, waits {
+                c = waiting
+                sums = nil
+            }
             let work = PanelWork(
-                depth: depth, a: a + t &* cut.tileElements, b: panel,
-                c: product.c + (row &* product.cRow &+ column), cRow: product.cRow, validRows: valid,
-                validColumns: columns, accumulate: product.accumulate || k > 0,
+                depth: depth, a: a + t &* cut.tileElements, b: panel, c: c,
+                cRow: waits ? Tile<E>.columns : product.cRow, validRows: waits ? cut.height : valid,
+                validColumns: waits ? Tile<E>.columns : columns, accumulate: product.accumulate || k > 0,
                 epilogue: last ? product.epilogue.advanced(rows: row, columns: column) : .nothing,
                 ahead: PanelAhead(
                     next: next.matrix, rows: comes, columns: next.columns, into: other, tile: t, tiles: tiles,
-                    depth: depth))
+                    depth: depth), sums: UnsafePointer(sums))
             PanelTile<E>.multiply(work, height: cut.height)
             if last { product.complete(row: row, column: column, rows: valid, columns: columns) }
             t &+= 1

@@ -12,8 +12,6 @@ struct Blocking<E: Real> {
     let depth: Int
     let depthBlocks: Int
     let wholeDepth: Int
-    /// Whether neighbouring tasks have different blocks of rows, so that each thread is likely to keep its own.
-    let alternates: Bool
     /// Columns of a task, and of the whole product.
     let columns: Int
     let wholeColumns: Int
@@ -46,7 +44,6 @@ struct Blocking<E: Real> {
         let balanced = workers == 1 ? 1 : Swift.min(4 &* least, Swift.max(least, panels / 6))
         let even = remainder(rowBlocks, by: workers) == 0
         let wanted = even ? balanced : roundUp(balanced, workers)
-        alternates = even && workers > 1
         self.columns = Swift.min(Swift.min(64, largest), pieces(panels, wanted)) &* Tile<E>.columns
     }
 
@@ -58,8 +55,16 @@ struct Blocking<E: Real> {
         Swift.min(tilesPerBlock, tiles &- block &* tilesPerBlock)
     }
 
-    func block(ofTask index: Int) -> Int { alternates ? remainder(index, by: rowBlocks) : divide(index, by: groups) }
-    func group(ofTask index: Int) -> Int { alternates ? divide(index, by: rowBlocks) : remainder(index, by: groups) }
+    // Neighbouring tasks share a block of rows. Two threads take tasks from both ends, so each keeps its blocks of A.
+    func block(ofTask index: Int) -> Int { divide(index, by: groups) }
+    func group(ofTask index: Int) -> Int { remainder(index, by: groups) }
+
+    // Sums of the blocks of depth before the last, tile by tile, unless they would take too much memory.
+    var sumElements: Int { height &* Tile<E>.columns }
+    var sumBytes: Int {
+        let bytes = tiles &* pieces(wholeColumns, Tile<E>.columns) &* sumElements &* MemoryLayout<E>.size
+        return depthBlocks > 1 && bytes <= 32 << 20 ? bytes : 0
+    }
 
     // A worker's memory: the number of the block of A that it holds, that block, two panels of B.
     var panelElements: Int {
@@ -111,17 +116,23 @@ struct PanelWork<E: Real> {
     let accumulate: Bool
     let epilogue: Epilogue<E>
     let ahead: PanelAhead<E>
+    /// What is added, where it is not what C holds.
+    var sums: UnsafePointer<E>? = nil
 
     @inline(never) func run<let rows: Int>(_ tile: RegisterTile<E, rows>.Type) {
         var r = 0
         while r < validRows {
             spinetail_prefetch(c + r &* cRow)
             spinetail_prefetch(c + (r &* cRow &+ E.Lanes.width))
+            if let sums {
+                spinetail_prefetch(sums + r &* Tile<E>.columns)
+                spinetail_prefetch(sums + (r &* Tile<E>.columns &+ E.Lanes.width))
+            }
             r &+= 1
         }
         RegisterTile<E, rows>.multiply(
             depth: depth, a: a, aRow: 1, aDepth: rows, b: b, bDepth: Tile<E>.columns, c: c, cRow: cRow,
             validRows: validRows, validColumns: validColumns, accumulate: accumulate, epilogue: epilogue,
-            ahead: ahead)
+            ahead: ahead, sums: sums)
     }
 }

@@ -9,7 +9,7 @@ enum RegisterTile<E: Real, let rows: Int> {
         depth: Int, a: UnsafePointer<E>, aRow: Int, aDepth: Int, b: UnsafePointer<E>, bDepth: Int,
         c: UnsafeMutablePointer<E>, cRow: Int, validRows: Int, validColumns: Int, accumulate: Bool,
         epilogue: Epilogue<E>, paddedB: Bool = true, narrow: Bool = false,
-        ahead: PanelAhead<E>? = nil, prefetch: Prefetch? = nil
+        ahead: PanelAhead<E>? = nil, prefetch: Prefetch? = nil, sums: UnsafePointer<E>? = nil
     ) {
         var left = InlineArray<rows, E.Lanes> { _ in .zero }
         var right = InlineArray<rows, E.Lanes> { _ in .zero }
@@ -73,7 +73,7 @@ enum RegisterTile<E: Real, let rows: Int> {
         }
         let end = TileEnd(
             c: c, cRow: cRow, validRows: validRows, validColumns: validColumns, accumulate: accumulate,
-            epilogue: epilogue)
+            epilogue: epilogue, sums: sums)
         end.store(left, right)
     }
 

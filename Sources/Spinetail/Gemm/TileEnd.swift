@@ -8,6 +8,8 @@ struct TileEnd<E: Real> {
     let validColumns: Int
     let accumulate: Bool
     let epilogue: Epilogue<E>
+    /// What is added, in rows of Tile.columns, where it is not what C holds.
+    var sums: UnsafePointer<E>? = nil
 
     @inline(__always)
     func store<let rows: Int>(_ left: InlineArray<rows, E.Lanes>, _ right: InlineArray<rows, E.Lanes>) {
@@ -52,8 +54,11 @@ struct TileEnd<E: Real> {
         }
     }
 
+    @inline(__always) private var before: UnsafePointer<E> { sums ?? UnsafePointer(c) }
+    @inline(__always) private var beforeRow: Int { sums == nil ? cRow : Tile<E>.columns }
+
     @inline(__always) private func sum(_ r: Int, _ half: Int, _ x: E.Lanes) -> E.Lanes {
-        x + E.Lanes.load(c + (r &* cRow &+ half &* E.Lanes.width))
+        x + E.Lanes.load(before + (r &* beforeRow &+ half &* E.Lanes.width))
     }
 
     @inline(__always)
@@ -70,7 +75,7 @@ struct TileEnd<E: Real> {
     private func part(_ r: Int, _ half: Int, _ sum: E.Lanes, _ bias: E.Lanes, _ least: E.Lanes, _ count: Int) {
         let p = c + (r &* cRow &+ half &* E.Lanes.width)
         var x = sum
-        if accumulate { x = x + E.Lanes.loadUpTo(p, count) }
+        if accumulate { x = x + E.Lanes.loadUpTo(before + (r &* beforeRow &+ half &* E.Lanes.width), count) }
         if epilogue.bias == .perRow, let values = epilogue.values {
             x = x + E.Lanes(repeating: values[r])
         } else {
