@@ -61,6 +61,7 @@ private func softmax<E: Real>(
     let cost = (input.count >> 10) &* 350 &* (MemoryLayout<E>.size >> 2)
     if split.inner == 1 {
         let task = SoftmaxRows<E>(y: y, x: UnsafePointer(x), work: work, logarithm: logarithm)
+        if split.size > longRow { return parallel(work.pieces, cost: cost, SoftmaxLongRows<E>(rows: task)) }
         return parallel(work.pieces, cost: cost, task)
     }
     let task = SoftmaxColumns<E>(y: y, x: UnsafePointer(x), work: work, logarithm: logarithm)
@@ -123,7 +124,7 @@ struct LineWork {
 
 // MARK: - Rows
 
-private struct SoftmaxRows<E: Real>: ParallelTask {
+struct SoftmaxRows<E: Real>: ParallelTask {
     let y: UnsafeMutablePointer<E>
     let x: UnsafePointer<E>
     let work: LineWork
@@ -131,7 +132,12 @@ private struct SoftmaxRows<E: Real>: ParallelTask {
 
     // The next row's largest element is found before this row is finished: it fills the wait for the row's sum.
     func run(_ index: Int, worker: Int) {
-        var (line, end) = work.range(index)
+        let (first, end) = work.range(index)
+        rows(first, end)
+    }
+
+    func rows(_ first: Int, _ end: Int) {
+        var line = first
         if line >= end { return }
         let fetch = RowFetch(work.size)
         var top = rowLargest(x + line &* work.size, work.size)
@@ -207,9 +213,23 @@ struct RowFetch {
     exponentials(x, y ?? UnsafeMutablePointer(mutating: x), count, top, fetch, stores: false)
 }
 
+/// The sum of exp(x - top), blocks' sums added in float64, and if it `stores` the exponentials themselves.
+@inline(__always) private func exponentials<E: Real>(
+    _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>, _ count: Int, _ top: E, _ fetch: RowFetch, stores: Bool
+) -> E {
+    var sum = 0.0
+    var i = 0
+    while i < count {
+        let some = Swift.min(momentBlock, count &- i)
+        sum += blockExponentials(x + i, y + i, some, top, fetch, stores: stores).double
+        i &+= some
+    }
+    return E(sum)
+}
+
 /// 2 to the power (x - top) · log₂e: one product more than the difference has rounded already. Strips that hold powers
 /// too small for normal numbers, such as masked logits', go the long way.
-@inline(__always) private func exponentials<E: Real>(
+@inline(__always) private func blockExponentials<E: Real>(
     _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>, _ count: Int, _ top: E, _ fetch: RowFetch, stores: Bool
 ) -> E {
     typealias V = E.Lanes
@@ -258,7 +278,7 @@ struct RowFetch {
 }
 
 /// y = (x - top) - log(sum)
-@inline(__always) private func rowSubtract<E: Real>(
+@inline(__always) func rowSubtract<E: Real>(
     _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>, _ count: Int, _ top: E, logarithm sum: E
 ) {
     let width = E.Lanes.width

@@ -61,7 +61,8 @@ private struct GroupMoments<E: Real>: ParallelTask {
         let end = Swift.min(count, group &+ grain)
         while group < end {
             let planes = Planes(start: x + group &* length, planes: 1, stride: length, length: length)
-            statistics.save(group, planes.moments())
+            let also = apply.map { UnsafeRawPointer(x).distance(to: UnsafeRawPointer($0.y)) } ?? 0
+            statistics.save(group, planes.moments(also: also))
             if let apply {
                 let sample = divide(group, by: apply.groups)
                 let first = (group &- sample &* apply.groups) &* apply.perGroup

@@ -28,7 +28,8 @@ struct Planes<E: Real> {
     /// Planes that are taken together as one block, when a plane is shorter than a block.
     @inline(__always) var planesInBlock: Int { Swift.max(1, momentBlock / Swift.max(length, 1)) }
 
-    func moments() -> Moments {
+    /// Meanwhile the memory that lies `also` bytes on is asked for: the output's, while the input comes from a cache.
+    func moments(also: Int = 0) -> Moments {
         var result = Moments()
         if length == 0 { return result }
         var plane = 0
@@ -37,7 +38,7 @@ struct Planes<E: Real> {
             var offset = 0
             while offset < length {
                 let run = Swift.min(momentBlock, length &- offset)
-                blockMoments(start + (plane &* stride &+ offset), some, run, &result)
+                blockMoments(start + (plane &* stride &+ offset), some, run, also, &result)
                 offset &+= run
             }
             plane &+= some
@@ -45,40 +46,43 @@ struct Planes<E: Real> {
         return result
     }
 
-    /// One pass over a block, around the mean of those before. Where that is far from the block's own mean, so that digits
-    /// cancel, and for the first block, two passes; the block is in L1 after the first.
+    /// One pass over a block, around the mean of those before, or of some first elements. Where that is far from the block's
+    /// own mean, so that digits cancel, two passes; the block is in L1 after the first.
     @inline(__always)
-    private func blockMoments(_ block: UnsafePointer<E>, _ some: Int, _ run: Int, _ result: inout Moments) {
+    private func blockMoments(
+        _ block: UnsafePointer<E>, _ some: Int, _ run: Int, _ also: Int, _ result: inout Moments
+    ) {
         let count = Double(some &* run)
-        if result.count > 0 {
-            let guess = E(result.mean)
-            let (sum, squares) = around(guess, block, some, run)
-            let shift = sum / count
-            if shift * sum <= 0.5 * squares {
-                result.merge(count, guess.double + shift, squares - shift * sum)
-                return
-            }
+        let few = Swift.min(run, 4 &* E.Lanes.width)
+        let guess = E(result.count > 0 ? result.mean : total(block, few).sum().double / Double(few))
+        let (sum, squares) = around(guess, block, some, run, also)
+        let shift = sum / count
+        if shift * sum <= 0.5 * squares {
+            result.merge(count, guess.double + shift, squares - shift * sum)
+            return
         }
-        var sum = E.Lanes.zero
+        var exact = E.Lanes.zero
         var plane = 0
         while plane < some {
-            sum = sum + total(block + plane &* stride, run)
+            exact = exact + total(block + plane &* stride, run)
             plane &+= 1
         }
-        let guess = E(sum.sum().double / count)
-        let (rest, squares) = around(guess, block, some, run)
-        let shift = rest / count
-        result.merge(count, guess.double + shift, squares - shift * rest)
+        let middle = E(exact.sum().double / count)
+        let (rest, spread) = around(middle, block, some, run, 0)
+        let off = rest / count
+        result.merge(count, middle.double + off, spread - off * rest)
     }
 
     /// Σ(x - middle) and Σ(x - middle)² over a block.
     @inline(__always)
-    private func around(_ middle: E, _ block: UnsafePointer<E>, _ some: Int, _ run: Int) -> (Double, Double) {
+    private func around(
+        _ middle: E, _ block: UnsafePointer<E>, _ some: Int, _ run: Int, _ also: Int
+    ) -> (Double, Double) {
         var first = E.Lanes.zero
         var second = E.Lanes.zero
         var plane = 0
         while plane < some {
-            let (a, b) = deviations(block + plane &* stride, run, middle)
+            let (a, b) = deviations(block + plane &* stride, run, middle, also)
             first = first + a
             second = second + b
             plane &+= 1
@@ -172,13 +176,16 @@ struct Planes<E: Real> {
 
 /// Σ(x - middle) and Σ(x - middle)² of contiguous elements, spread over the lanes.
 @inline(__always)
-func deviations<E: Real>(_ p: UnsafePointer<E>, _ count: Int, _ middle: E) -> (E.Lanes, E.Lanes) {
+func deviations<E: Real>(
+    _ p: UnsafePointer<E>, _ count: Int, _ middle: E, _ also: Int = 0
+) -> (E.Lanes, E.Lanes) {
     typealias V = E.Lanes
     let center = V(repeating: middle)
     var a = V.zero, b = V.zero, c = V.zero, d = V.zero
     var a2 = V.zero, b2 = V.zero, c2 = V.zero, d2 = V.zero
     var i = 0
     while i &+ 4 &* V.width <= count {
+        if also != 0 { Strip<V>.fetch(UnsafeRawPointer(p + i).advanced(by: also)) }
         let x = V.load(p + i) - center
         let y = V.load(p + i + V.width) - center
         let z = V.load(p + i + 2 &* V.width) - center

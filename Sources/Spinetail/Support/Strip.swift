@@ -24,10 +24,10 @@ struct Strip<V: Lanes> {
     }
 
     /// Asks for the memory of a strip before it is needed.
-    @inline(__always) static func fetch(_ p: UnsafePointer<V.Scalar>) {
+    @inline(__always) static func fetch(_ p: UnsafeRawPointer) {
         var offset = 0
         while offset < 4 &* MemoryLayout<V>.size {
-            spinetail_prefetch(UnsafeRawPointer(p) + offset)
+            spinetail_prefetch(p + offset)
             offset &+= 64
         }
     }

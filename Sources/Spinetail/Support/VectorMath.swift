@@ -19,7 +19,7 @@ protocol VectorMath {
     static func tanhExponent(_ x: Self) -> (n: Self, r: Self)
     static func tanh(_ x: Self) -> Self
     static func erf(_ x: Self) -> Self
-    /// 2ᵗ for `exp2Low` ≤ t ≤ 1, with a relative error of 2 eps; something else for less.
+    /// 2ᵗ for `exp2Low` ≤ t ≤ 100, with a relative error of 2 eps; something else for less.
     static func exp2(_ t: Self) -> Self
     /// (tanh(x) / x - 1) / t of t = x² for |x| ≤ 0.55.
     static func tanhNear(_ t: Self) -> Self
