@@ -17,6 +17,12 @@ extension Product {
         return volume <= Self.directVolume || columns <= Tile<E>.columns
     }
 
+    /// Operands that fit into a common second-level cache are read where they stand at almost full speed.
+    var prefersNear: Bool {
+        b.columnStride == 1 && rows > 16 && depth >= 64 && depth <= 1024 && !rowsCollide
+            && depth &* (rows &+ columns) &* MemoryLayout<E>.size <= 896 << 10
+    }
+
     /// Few sums over a great depth: blocks of depth whose part of B stays in the cache.
     var prefersDeep: Bool { rows <= 64 && columns <= 64 && depth > 4096 && b.columnStride == 1 }
 
@@ -49,7 +55,7 @@ extension Product {
 
     func runDirect() -> Int32 {
         let volume = rows &* columns &* depth
-        if volume <= 262_144 && b.columnStride == 1 && depth < DirectBlocks<E>.copiedDepth {
+        if volume <= 262_144 && b.columnStride == 1 && depth < DirectPass<E>.copiedDepth {
             direct(rows: 0, to: rows, columns: 0, to: columns, panel: nil)
             return Status.ok
         }
@@ -71,36 +77,7 @@ extension Product {
     func direct(
         rows first: Int, to end: Int, columns firstColumn: Int, to lastColumn: Int, panel: UnsafeMutablePointer<E>?
     ) {
-        var ending = epilogue
-        var late: Finish<E>? = finish
-        if !ending.isNothing && (accumulate || ending.bias == .perRow) {
-            late = Finish(ending)
-            ending = .nothing
-        }
-        let count = end &- first
-        let a = a.advanced(rows: first, columns: 0)
-        let fetches = a.columnStride == 1 && rows &* depth &* MemoryLayout<E>.size > DirectBlocks<E>.nearBytes
-        let copies = b.columnStride == 1 && depth >= DirectBlocks<E>.copiedDepth && count >= DirectBlocks<E>.copiedRows
-        var column = firstColumn
-        while column < lastColumn {
-            let valid = Swift.min(Tile<E>.columns, lastColumn &- column)
-            var part = b.advanced(rows: 0, columns: column)
-            if b.columnStride != 1, let panel {
-                Packing<E>.packColumns(part, depth: depth, columns: valid, into: panel)
-                part = Matrix(base: UnsafePointer(panel), rowStride: Tile<E>.columns, columnStride: 1)
-            }
-            let highest = DirectPanel<E>.highest(columns: valid)
-            var strip = DirectPanel(
-                depth: depth, a: a.base, aRow: a.rowStride, aDepth: a.columnStride, b: part.base, bRow: part.rowStride,
-                c: c + (first &* cRow &+ column), cRow: cRow, columns: valid, accumulate: accumulate,
-                epilogue: ending.advanced(rows: first, columns: column), fetches: fetches)
-            strip.run(
-                rows: count, highest: rowsCollide ? Swift.min(8, highest) : highest,
-                copy: copies && valid > E.Lanes.width ? panel : nil)
-            late?.apply(
-                to: c + (first &* cRow &+ column), cRow: cRow, row: first, column: column, rows: count, columns: valid)
-            column &+= valid
-        }
+        DirectPass(self, rows: first, to: end).run(columns: firstColumn, to: lastColumn, panel: panel)
     }
 }
 
@@ -111,13 +88,6 @@ struct DirectBlocks<E: Real> {
     let columns: Int
     let rowTasks: Int
     let tasks: Int
-
-    /// From this depth and so many rows on a panel of B is copied: read again and again, vectors that lie across two lines
-    /// of the cache cost more (128³: 26.3 → 24.6 µs).
-    static var copiedDepth: Int { 96 }
-    static var copiedRows: Int { 48 }
-    /// A larger A comes from beyond the near caches, and is asked for a tile ahead.
-    static var nearBytes: Int { 256 << 10 }
 
     init(product: Product<E>, workers: Int) {
         self.product = product

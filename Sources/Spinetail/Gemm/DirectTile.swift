@@ -4,18 +4,18 @@ import CSpinetail
 extension DirectPanel {
     @inline(never)
     func wide<let rows: Int>(
-        _ tile: RegisterTile<E, rows>.Type, _ row: Int, _ tiles: Int, _ copy: UnsafeMutablePointer<E>?
+        _ tile: RegisterTile<E, rows>.Type, _ tiles: Int, _ copy: UnsafeMutablePointer<E>?
     ) {
         if columns == Tile<E>.columns {
-            wide(tile, row, tiles, copy, whole: true)
+            wide(tile, tiles, copy, whole: true)
         } else {
-            wide(tile, row, tiles, copy, whole: false)
+            wide(tile, tiles, copy, whole: false)
         }
     }
 
     @inline(__always)
     private func wide<let rows: Int>(
-        _ tile: RegisterTile<E, rows>.Type, _ row: Int, _ tiles: Int, _ copy: UnsafeMutablePointer<E>?, whole: Bool
+        _ tile: RegisterTile<E, rows>.Type, _ tiles: Int, _ copy: UnsafeMutablePointer<E>?, whole: Bool
     ) {
         let width = Self.width
         let count = columns &- width
@@ -24,14 +24,17 @@ extension DirectPanel {
         let aDepth = self.aDepth
         let steps = RowSteps(bytes: aRow &* MemoryLayout<E>.size)
         let bRow = self.bRow
-        var a = self.a + row &* aRow
-        var c = self.c + row &* cRow
+        var a = self.a
+        var base = self.b
+        var c = self.c
+        var ahead = self.ahead
+        let aheadEnd = self.aheadEnd
         var left = tiles
         while left > 0 {
             var x = InlineArray<rows, E.Lanes> { _ in .zero }
             var y = InlineArray<rows, E.Lanes> { _ in .zero }
             var p = a
-            var b = self.b
+            var b = base
             var k = depth
             if var copy {
                 while k > 0 {
@@ -46,9 +49,11 @@ extension DirectPanel {
                     k &-= 1
                 }
             } else if fetches {
-                var lines = TileLines(a + rows &* aRow, step: aRow, count: rows)
+                var lines = TileLines(a + aTile, step: aRow, count: rows)
                 while k > 0 {
                     lines.fetch(step: aRow, count: rows)
+                    spinetail_prefetch_far(ahead)
+                    ahead = Swift.min(aheadEnd, ahead + 64 / MemoryLayout<E>.size)
                     steps.add(&x, &y, p, E.Lanes.load(b), second(b + width, count, whole: whole))
                     p += aDepth
                     b += bRow
@@ -64,32 +69,38 @@ extension DirectPanel {
             }
             end(x, into: c, bias: 0, width, whole: true)
             end(y, into: c + width, bias: width, count, whole: whole)
-            a += rows &* aRow
-            c += rows &* cRow
+            a += aTile
+            base += bTile
+            c += cTile
             left &-= 1
         }
     }
 
     @inline(never)
-    func narrow<let rows: Int>(_ tile: RegisterTile<E, rows>.Type, _ row: Int, _ tiles: Int) {
+    func narrow<let rows: Int>(_ tile: RegisterTile<E, rows>.Type, _ tiles: Int) {
         let depth = self.depth
         let aRow = self.aRow
         let aDepth = self.aDepth
         let steps = RowSteps(bytes: aRow &* MemoryLayout<E>.size)
         let bRow = self.bRow
         let count = columns
-        var a = self.a + row &* aRow
-        var c = self.c + row &* cRow
+        var a = self.a
+        var base = self.b
+        var c = self.c
+        var ahead = self.ahead
+        let aheadEnd = self.aheadEnd
         var left = tiles
         while left > 0 {
             var x = InlineArray<rows, E.Lanes> { _ in .zero }
             var p = a
-            var b = self.b
+            var b = base
             var k = depth
             if fetches {
-                var lines = TileLines(a + rows &* aRow, step: aRow, count: rows)
+                var lines = TileLines(a + aTile, step: aRow, count: rows)
                 while k > 0 {
                     lines.fetch(step: aRow, count: rows)
+                    spinetail_prefetch_far(ahead)
+                    ahead = Swift.min(aheadEnd, ahead + 64 / MemoryLayout<E>.size)
                     steps.add(&x, p, second(b, count, whole: false))
                     p += aDepth
                     b += bRow
@@ -104,8 +115,9 @@ extension DirectPanel {
                 }
             }
             end(x, into: c, bias: 0, count, whole: false)
-            a += rows &* aRow
-            c += rows &* cRow
+            a += aTile
+            base += bTile
+            c += cTile
             left &-= 1
         }
     }

@@ -12,6 +12,32 @@ extension Product {
                 || rows <= 16 && columns &* depth > 131_072 && !prefersStanding)
     }
 
+    /// Few columns and much depth, B's rows along memory: sums over depth fill the lanes that so few columns leave empty.
+    var prefersTurnedDots: Bool {
+        columns <= 8 && rows >= 64 && depth >= 256 && depth <= 4096 && a.columnStride == 1 && b.columnStride == 1
+    }
+
+    /// The same with B's columns copied to run along depth, each a line of the cache longer than a power of two may be.
+    func runTurnedDots() -> Int32 {
+        let line = 64 / MemoryLayout<E>.size
+        let step = roundUp(depth, line) &+ line
+        guard let scratch = Scratch.take(columns &* step &* MemoryLayout<E>.size) else { return Status.noMemory }
+        defer { Scratch.give(scratch) }
+        let turned = scratch.assumingMemoryBound(to: E.self)
+        var k = 0
+        while k < depth {
+            var column = 0
+            while column < columns {
+                turned[column &* step &+ k] = b.base[k &* b.rowStride &+ column]
+                column &+= 1
+            }
+            k &+= 1
+        }
+        var product = self
+        product.b = Matrix(base: UnsafePointer(turned), rowStride: 1, columnStride: step)
+        return product.runDots()
+    }
+
     func runDots() -> Int32 {
         let volume = rows &* columns &* depth
         let task = DotBlocks(product: self, rowTasks: pieces(rows, Self.dotRows))

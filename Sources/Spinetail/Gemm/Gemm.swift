@@ -113,6 +113,8 @@ extension Product {
         if prefersDots { return runDots() }
         if prefersSweep { return runSweep() }
         if prefersStanding { return runStanding() }
+        if prefersTurnedDots { return runTurnedDots() }
+        if prefersNear { return runDirect() }
         if prefersShallow { return runShallow() }
         if prefersDirect { return runDirect() }
         return prefersDeep ? runDeep() : runBlocked()
@@ -167,30 +169,38 @@ private struct Batches<E: Real>: ParallelTask {
     func run(_ index: Int, worker: Int) {
         guard let panels else { return }
         let panel = (panels + worker &* panelBytes).assumingMemoryBound(to: E.self)
-        let byDots = product.prefersDots
-        // Along the last leading axis one product follows the other at fixed steps, which saves small ones the divisions.
-        let row = product.finish == nil ? output.extent(-3) : 1
-        let cStep = output.stride(-3, of: E.self)
-        let aStep = a.extent(-3) == 1 ? 0 : a.stride(-3, of: E.self)
-        let bStep = b.extent(-3) == 1 ? 0 : b.stride(-3, of: E.self)
         var batch = index &* group
         let end = Swift.min(batches, batch &+ group)
+        // Along the last leading axis one product follows the other at fixed steps, which saves small ones the divisions.
+        let length = product.prefersDots ? 1 : output.extent(-3)
         while batch < end {
-            var one = product(batch)
-            var left = Swift.min(end &- batch, row &- remainder(batch, by: row))
-            batch &+= left
-            while left > 0 {
-                if byDots {
-                    one.dots(rows: 0, to: one.rows, columns: 0, to: one.columns)
-                } else {
-                    one.direct(rows: 0, to: one.rows, columns: 0, to: one.columns, panel: panel)
+            let one = product(batch)
+            let count = Swift.min(end &- batch, length &- remainder(batch, by: length))
+            if product.prefersDots {
+                one.dots(rows: 0, to: one.rows, columns: 0, to: one.columns)
+            } else {
+                var pass = DirectPass(one, rows: 0, to: one.rows)
+                pass.fetches = far
+                if pass.late == nil {
+                    pass.run(
+                        products: count, aStep: step(a), bStep: step(b), cStep: step(output), panel: panel)
+                    batch &+= count
+                    continue
                 }
-                one.c += cStep
-                one.a.base += aStep
-                one.b.base += bStep
-                left &-= 1
+                pass.run(columns: 0, to: one.columns, panel: panel)
             }
+            batch &+= 1
         }
+    }
+
+    /// Elements from one matrix to the next along the last leading axis.
+    private func step(_ array: Descriptor) -> Int { array.extent(-3) == 1 ? 0 : array.stride(-3, of: E.self) }
+
+    /// Whether the operands are too large to stay in the near caches.
+    private var far: Bool {
+        let elements = product.depth &* (product.rows &+ product.columns)
+        return product.a.columnStride == 1
+            && batches &* elements &* MemoryLayout<E>.size > DirectPass<E>.nearBatchBytes
     }
 }
 

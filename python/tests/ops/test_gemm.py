@@ -13,7 +13,7 @@ from spinetail.ops import gemm
 
 DTYPES = [np.float32, np.float64]
 # Tails and edges of the register tile (14 × 32, 6 × 16, 6 × 8), of the inner products (4 × 4) and of packing.
-ROWS = [0, 1, 2, 3, 5, 8, 13, 14, 15, 33]
+ROWS = [0, 1, 2, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 33]
 COLUMNS = [0, 1, 3, 4, 5, 16, 31, 32, 33, 70]
 DEPTHS = [0, 1, 2, 15, 16, 17, 65]
 LARGE = [(200, 300, 400), (97, 513, 500), (14, 2100, 33), (1, 700, 900), (6, 300, 1000), (150, 10, 128)]
@@ -38,6 +38,8 @@ LARGE += [
     (9, 1300, 70),
     (5, 4200, 90),
 ]
+# Few columns over much depth, whose B is turned; panels of B that the first tile copies, whole and cut off.
+LARGE += [(70, 8, 300), (66, 3, 1030), (200, 5, 257), (128, 64, 100), (61, 50, 97), (49, 33, 96)]
 
 
 def assert_close(result, a, b, bias=None, relu=False):
@@ -118,6 +120,26 @@ def test_odd_layouts(layout, dtype):
 def test_leading_axes(shapes, dtype):
     rng = np.random.default_rng(4)
     a, b = (rng.standard_normal(s).astype(dtype) for s in shapes)
+    assert_close(gemm.matmul(a, b), a, b)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((300, 16, 16), (300, 16, 16)),  # one tile each
+        ((3, 50, 9, 7), (3, 50, 7, 20)),
+        ((40, 12, 5), (1, 5, 30)),
+        ((1, 12, 5), (40, 5, 30)),
+        ((2, 1, 16, 8), (1, 70, 8, 5)),
+        ((70, 40, 64), (70, 64, 64)),  # tiles ask for the next product's operands
+        ((40, 61, 100), (40, 100, 50)),
+        ((5, 40, 30), (5, 30, 40)),
+    ],
+)
+def test_batches_of_small_products(shapes, dtype):
+    rng = np.random.default_rng(8)
+    a, b = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
     assert_close(gemm.matmul(a, b), a, b)
 
 
@@ -260,6 +282,9 @@ def test_ends_of_batches():
     out = np.empty((4, 3, 6))
     kernels.gemm(out, a, b, addend, None, residual, 2.0, 3.0, 0)
     assert np.allclose(out, 2 * (a @ b) + 3 * addend + residual, rtol=1e-13, atol=1e-13)
+    for bias in rng.standard_normal(6), rng.standard_normal((3, 1)):
+        kernels.gemm(out, a, b, None, bias, None, 1.0, 0.0, 1)
+        assert np.allclose(out, np.maximum(a @ b + bias, 0), rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize(
