@@ -84,7 +84,7 @@ enum PanelTile<E: Real> {
     }
 
     @inline(__always)
-    static func multiply(_ work: borrowing PanelWork<E>, height: Int) {
+    static func multiply<Ahead: TileAhead>(_ work: borrowing PanelWork<E, Ahead>, height: Int) {
         if Tile<E>.isWide {
             switch height {
             case 14: work.run(RegisterTile<E, 14>.self)
@@ -105,7 +105,7 @@ enum PanelTile<E: Real> {
 }
 
 /// A tile's operands: A in a panel of its height, B in one of Tile.columns.
-struct PanelWork<E: Real> {
+struct PanelWork<E: Real, Ahead: TileAhead> {
     let depth: Int
     let a: UnsafePointer<E>
     let b: UnsafePointer<E>
@@ -115,7 +115,7 @@ struct PanelWork<E: Real> {
     let validColumns: Int
     let accumulate: Bool
     let epilogue: Epilogue<E>
-    let ahead: PanelAhead<E>
+    let ahead: Ahead
     /// What is added, where it is not what C holds.
     var sums: UnsafePointer<E>? = nil
 

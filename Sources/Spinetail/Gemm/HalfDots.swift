@@ -23,7 +23,8 @@ extension HalfProduct {
             HalfDotColumns(product: self, x: UnsafePointer(x), xRow: padded, sums: x + rows &* padded))
     }
 
-    private func split(_ p: UnsafePointer<UInt16>, into out: UnsafeMutablePointer<Float>) {
+    /// A row or column widened, of each vector of pairs first the first numbers, then the second ones, zeros to the end.
+    func split(_ p: UnsafePointer<UInt16>, into out: UnsafeMutablePointer<Float>) {
         let width = FloatLanes.width
         var k = 0
         while k < depth {
@@ -36,7 +37,7 @@ extension HalfProduct {
 }
 
 /// Vectors of pairs of neighbours.
-private enum HalfPairs {
+enum HalfPairs {
     @inline(__always) static var width: Int { 2 &* FloatLanes.width }
 
     /// Zeros where fewer are left.

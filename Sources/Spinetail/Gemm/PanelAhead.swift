@@ -1,10 +1,16 @@
 import CSpinetail
 
+/// What a tile does between its own steps: something each round of them, and the rest at the end.
+protocol TileAhead {
+    mutating func round()
+    mutating func end()
+}
+
 /// What a tile does for the next panel of B between its own steps. Rows that run along memory are copied into the panel:
 /// fetched into the second-level cache only, rows whose distance is a power of two would push each other out. Of columns
 /// that run along memory the tile fetches two lines at a time, `segment` times, and goes on `jump` elements behind the
 /// first of them.
-struct PanelAhead<E: Real> {
+struct PanelAhead<E: Real>: TileAhead {
     /// Rows of B whose memory is asked for before the one that is copied: more would not fit into the first-level cache
     /// where they share its sets.
     @inline(__always) static var distance: Int { 8 }

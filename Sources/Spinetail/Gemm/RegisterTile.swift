@@ -8,8 +8,20 @@ enum RegisterTile<E: Real, let rows: Int> {
     static func multiply(
         depth: Int, a: UnsafePointer<E>, aRow: Int, aDepth: Int, b: UnsafePointer<E>, bDepth: Int,
         c: UnsafeMutablePointer<E>, cRow: Int, validRows: Int, validColumns: Int, accumulate: Bool,
-        epilogue: Epilogue<E>, paddedB: Bool = true, narrow: Bool = false,
-        ahead: PanelAhead<E>? = nil, prefetch: Prefetch? = nil, sums: UnsafePointer<E>? = nil
+        epilogue: Epilogue<E>, paddedB: Bool = true, narrow: Bool = false, prefetch: Prefetch? = nil
+    ) {
+        multiply(
+            depth: depth, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c, cRow: cRow,
+            validRows: validRows, validColumns: validColumns, accumulate: accumulate, epilogue: epilogue,
+            paddedB: paddedB, narrow: narrow, ahead: nil as PanelAhead<E>?, prefetch: prefetch)
+    }
+
+    @inline(__always)
+    static func multiply<Ahead: TileAhead>(
+        depth: Int, a: UnsafePointer<E>, aRow: Int, aDepth: Int, b: UnsafePointer<E>, bDepth: Int,
+        c: UnsafeMutablePointer<E>, cRow: Int, validRows: Int, validColumns: Int, accumulate: Bool,
+        epilogue: Epilogue<E>, paddedB: Bool = true, narrow: Bool = false, ahead: Ahead?, prefetch: Prefetch? = nil,
+        sums: UnsafePointer<E>? = nil
     ) {
         var left = InlineArray<rows, E.Lanes> { _ in .zero }
         var right = InlineArray<rows, E.Lanes> { _ in .zero }

@@ -112,14 +112,16 @@ private struct StandingBlocks<E: Real>: ParallelTask {
     private func multiply(_ b: Matrix<E>, row: Int, column: Int, into c: UnsafeMutablePointer<E>) {
         let work = StandingWork(
             depth: product.depth, a: packed + row &* product.depth, b: b, c: c, cRow: paddedRows,
-            bias: product.epilogue.values.map { $0 + column }, floor: product.epilogue.relu ? 0 : nil)
-        let isNarrow = panel == E.Lanes.width
-        if Tile<E>.isWide && height == 12 {
-            isNarrow
-                ? work.run(StandingTile<E, 12>.self, narrow: true) : work.run(StandingTile<E, 12>.self, narrow: false)
+            bias: product.epilogue.values.map { $0 + column }, floor: product.epilogue.relu ? 0 : nil,
+            next: UnsafeRawPointer(b.base + height &* b.rowStride),
+            lines: Swift.max(1, (product.depth &* MemoryLayout<E>.size) >> 6))
+        let isHigh = Tile<E>.isWide && height == 12
+        if panel == E.Lanes.width {
+            isHigh ? work.run(StandingTile<E, 12>.self, narrow: true) : work.run(StandingTile<E, 6>.self, narrow: true)
+        } else if isHigh || !Tile<E>.isWide {
+            work.runWhole()
         } else {
-            isNarrow
-                ? work.run(StandingTile<E, 6>.self, narrow: true) : work.run(StandingTile<E, 6>.self, narrow: false)
+            work.run(StandingTile<E, 6>.self, narrow: false)
         }
     }
 
@@ -151,7 +153,8 @@ private struct StandingBlocks<E: Real>: ParallelTask {
     }
 }
 
-private struct StandingWork<E: Real> {
+/// A tile's operands: `a` is packed, of b some rows run along memory.
+struct StandingWork<E: Real> {
     let depth: Int
     let a: UnsafePointer<E>
     let b: Matrix<E>
@@ -159,13 +162,21 @@ private struct StandingWork<E: Real> {
     let cRow: Int
     let bias: UnsafePointer<E>?
     let floor: E?
+    /// What the next tile reads, fetched line by line: after `lines` of them go on where the next row of b would be.
+    let next: UnsafeRawPointer
+    let lines: Int
+
+    /// The highest tile, a function of its own that gets by with few registers: otherwise LLVM keeps sums in memory.
+    @inline(never) func runWhole() {
+        if Tile<E>.isWide {
+            run(StandingTile<E, 12>.self, narrow: false)
+        } else {
+            run(StandingTile<E, 6>.self, narrow: false)
+        }
+    }
 
     @inline(__always) func run<let height: Int>(_ tile: StandingTile<E, height>.Type, narrow: Bool) {
-        // The columns of the next tile, line by line.
-        let size = MemoryLayout<E>.size
-        let fetch = Prefetch(
-            first: UnsafeRawPointer(b.base + height &* b.rowStride), step: 64,
-            segment: Swift.max(1, (depth &* size) >> 6), jump: b.rowStride &* size)
+        let fetch = Prefetch(first: next, step: 64, segment: lines, jump: b.rowStride &* MemoryLayout<E>.size)
         StandingTile<E, height>.multiply(
             depth: depth, a: b.base, aRow: b.rowStride, b: a, c: c, cRow: cRow, bias: bias, floor: floor,
             prefetch: fetch, narrow: narrow)
