@@ -3,23 +3,21 @@ import CSpinetail
 @c @implementation
 public func spinetail_attention_forward(
     _ output: Descriptor, _ lse: Descriptor?, _ query: Descriptor, _ key: Descriptor, _ value: Descriptor,
-    _ mask: Descriptor?, _ scale: Double, _ causal: Int64, _ dropout: Double, _ seed: Int64, _ offset: Int64
+    _ mask: Descriptor?, _ slopes: Descriptor?, _ scale: Double, _ softcap: Double, _ dropout: Double,
+    _ options: UnsafePointer<spinetail_attention>
 ) -> spinetail_status {
-    let status = checkAttention(query, key, value, mask, output: output, at: 1, first: 3)
+    let call = AttentionCall(
+        query: query, key: key, value: value, mask: mask, slopes: slopes, scale: scale, softcap: softcap,
+        dropout: dropout, options: options.pointee)
+    let status = call.check(output: output, at: 1, first: 3)
     if status != Status.ok { return status }
     if let lse {
         if lse.dtype != query.dtype { return Status.dtype(2) }
         if !sameRows(lse, query.extent(0), query.extent(1), query.extent(2)) { return Status.shape(2) }
         if !lse.isContiguous { return Status.layout(2) }
     }
-    if !(dropout >= 0 && dropout <= 1) { return Status.parameter(9) }
-    let dropping = AttentionDropout(probability: dropout, seed: seed, offset: offset)
-    if query.holds(Float.self) {
-        return forward(Float.self, output, lse, query, key, value, mask, scale, causal: causal != 0, dropout: dropping)
-    }
-    if query.holds(Double.self) {
-        return forward(Double.self, output, lse, query, key, value, mask, scale, causal: causal != 0, dropout: dropping)
-    }
+    if query.holds(Float.self) { return forward(Float.self, output, lse, call) }
+    if query.holds(Double.self) { return forward(Double.self, output, lse, call) }
     return Status.dtype(3)
 }
 
@@ -31,15 +29,12 @@ private func sameRows(_ array: Descriptor, _ a: Int, _ b: Int, _ c: Int) -> Bool
 private let taskNanoseconds = 10_000
 
 private func forward<E: Real>(
-    _ type: E.Type, _ output: Descriptor, _ lse: Descriptor?, _ query: Descriptor, _ key: Descriptor,
-    _ value: Descriptor, _ mask: Descriptor?, _ scale: Double, causal: Bool,
-    dropout: AttentionDropout
+    _ type: E.Type, _ output: Descriptor, _ lse: Descriptor?, _ call: AttentionCall
 ) -> Int32 {
     guard let anything = output.pointer(E.self) ?? lse?.pointer(E.self) else { return Status.ok }
-    let problem = AttentionProblem<E>(
-        query, key, value, mask, scale: scale, causal: causal, dropout: dropout, anything: anything)
+    let problem = AttentionProblem<E>(call, anything: anything)
     let result = HeadRows(output, E.self, fallback: anything)
-    if problem.queries <= AttentionDecode<E>.mostQueries && !dropout.active {
+    if problem.queries <= AttentionDecode<E>.mostQueries && !problem.dropout.active {
         return decode(problem, result, lse?.pointer(E.self))
     }
     let blocks = pieces(problem.queries, AttentionBlock<E>.queries)
@@ -63,7 +58,7 @@ private func decode<E: Real>(
     let rows = problem.batches &* problem.heads &* problem.queries
     let units = problem.batches &* divide(problem.heads, by: problem.headsPerKey)
     let splits = AttentionDecode<E>.splits(problem)
-    let blocks = pieces(pieces(problem.keys, splits), AttentionDecode<E>.blockKeys)
+    let blocks = pieces(pieces(AttentionDecode<E>.decodeKeys(problem), splits), AttentionDecode<E>.blockKeys)
     let partialBytes =
         splits > 1 ? rows &* splits &* AttentionDecode<E>.rowElements(problem) &* MemoryLayout<E>.size : 0
     let bytes = AttentionDecode<E>.bytes(problem)
@@ -72,7 +67,9 @@ private func decode<E: Real>(
     defer { Scratch.give(scratch) }
     let partial = scratch.assumingMemoryBound(to: E.self)
     // Reading a key and a value takes longer than computing with them.
-    let cost = units &* problem.keys &* (problem.width &+ problem.valueWidth) &* MemoryLayout<E>.size / 16
+    let cost =
+        units &* AttentionDecode<E>.decodeKeys(problem) &* (problem.width &+ problem.valueWidth) &* MemoryLayout<E>.size
+        / 16
     let status = parallel(
         units &* splits, cost: cost, workers: workers,
         AttentionDecode<E>(
@@ -89,9 +86,13 @@ private func decode<E: Real>(
 public func spinetail_attention_backward(
     _ dquery: Descriptor, _ dkey: Descriptor, _ dvalue: Descriptor, _ dmask: Descriptor?, _ doutput: Descriptor,
     _ output: Descriptor, _ lse: Descriptor, _ query: Descriptor, _ key: Descriptor, _ value: Descriptor,
-    _ mask: Descriptor?, _ scale: Double, _ causal: Int64, _ dropout: Double, _ seed: Int64, _ offset: Int64
+    _ mask: Descriptor?, _ slopes: Descriptor?, _ scale: Double, _ softcap: Double, _ dropout: Double,
+    _ options: UnsafePointer<spinetail_attention>
 ) -> spinetail_status {
-    let status = checkAttention(query, key, value, mask, output: output, at: 6, first: 8)
+    let call = AttentionCall(
+        query: query, key: key, value: value, mask: mask, slopes: slopes, scale: scale, softcap: softcap,
+        dropout: dropout, options: options.pointee)
+    let status = call.check(output: output, at: 6, first: 8)
     if status != Status.ok { return status }
     var gradient = checkGradient(dquery, like: query, at: 1)
     if gradient == Status.ok { gradient = checkGradient(dkey, like: key, at: 2) }
@@ -106,18 +107,10 @@ public func spinetail_attention_backward(
         if !sameRows(dmask, query.extent(0), query.extent(1), query.extent(2), key.extent(2)) { return Status.shape(4) }
         if !dmask.isContiguous { return Status.layout(4) }
     }
-    if !(dropout >= 0 && dropout <= 1) { return Status.parameter(14) }
-    let dropping = AttentionDropout(probability: dropout, seed: seed, offset: offset)
-    if query.holds(Float.self) {
-        return backward(
-            Float.self, dquery, dkey, dvalue, dmask, doutput, output, lse, query, key, value, mask, scale,
-            causal: causal != 0, dropout: dropping)
-    }
-    if query.holds(Double.self) {
-        return backward(
-            Double.self, dquery, dkey, dvalue, dmask, doutput, output, lse, query, key, value, mask, scale,
-            causal: causal != 0, dropout: dropping)
-    }
+    let gradients = GradientArrays(
+        dquery: dquery, dkey: dkey, dvalue: dvalue, dmask: dmask, doutput: doutput, output: output, lse: lse)
+    if query.holds(Float.self) { return backward(Float.self, gradients, call) }
+    if query.holds(Double.self) { return backward(Double.self, gradients, call) }
     return Status.dtype(8)
 }
 
@@ -125,16 +118,11 @@ public func spinetail_attention_backward(
 private let leastTasks = 16
 
 private func backward<E: Real>(
-    _ type: E.Type, _ dquery: Descriptor, _ dkey: Descriptor, _ dvalue: Descriptor, _ dmask: Descriptor?,
-    _ doutput: Descriptor, _ output: Descriptor, _ lse: Descriptor, _ query: Descriptor, _ key: Descriptor,
-    _ value: Descriptor, _ mask: Descriptor?, _ scale: Double, causal: Bool,
-    dropout: AttentionDropout
+    _ type: E.Type, _ arrays: GradientArrays, _ call: AttentionCall
 ) -> Int32 {
-    let some = dquery.pointer(E.self) ?? dkey.pointer(E.self) ?? dvalue.pointer(E.self)
-    guard let anything = some else { return Status.ok }
-    let problem = AttentionProblem<E>(
-        query, key, value, mask, scale: scale, causal: causal, dropout: dropout, anything: anything)
-    let heads = problem.batches &* key.extent(1)
+    guard let gradients = AttentionGradients<E>(arrays) else { return Status.ok }
+    let problem = AttentionProblem<E>(call, anything: gradients.dquery.base)
+    let heads = problem.batches &* call.key.extent(1)
     if heads == 0 { return Status.ok }
     let blocks = pieces(problem.keys, AttentionBlock<E>.keys)
     let chunks = Swift.max(1, Swift.min(blocks, pieces(leastTasks, heads)))
@@ -151,11 +139,6 @@ private func backward<E: Real>(
     }
     defer { Scratch.give(scratch) }
     let partial = (scratch + bytes &* workers).assumingMemoryBound(to: E.self)
-    let gradients = AttentionGradients<E>(
-        dquery: HeadRows(dquery, E.self, fallback: anything), dkey: HeadRows(dkey, E.self, fallback: anything),
-        dvalue: HeadRows(dvalue, E.self, fallback: anything), dmask: dmask?.pointer(E.self),
-        doutput: HeadRows(doutput, E.self, fallback: anything), output: HeadRows(output, E.self, fallback: anything),
-        lse: UnsafePointer(lse.pointer(E.self) ?? anything))
     let status = parallel(
         pieces(units, unitsPerTask), cost: units &* cost, workers: workers,
         AttentionBackward<E>(

@@ -9,6 +9,30 @@ struct AttentionGradients<E: Real> {
     var doutput: HeadRows<E>
     var output: HeadRows<E>
     var lse: UnsafePointer<E>
+
+    /// nil where no gradient has elements.
+    init?(_ arrays: GradientArrays) {
+        let some = arrays.dquery.pointer(E.self) ?? arrays.dkey.pointer(E.self) ?? arrays.dvalue.pointer(E.self)
+        guard let some else { return nil }
+        dquery = HeadRows(arrays.dquery, E.self, fallback: some)
+        dkey = HeadRows(arrays.dkey, E.self, fallback: some)
+        dvalue = HeadRows(arrays.dvalue, E.self, fallback: some)
+        dmask = arrays.dmask?.pointer(E.self)
+        doutput = HeadRows(arrays.doutput, E.self, fallback: some)
+        output = HeadRows(arrays.output, E.self, fallback: some)
+        lse = UnsafePointer(arrays.lse.pointer(E.self) ?? some)
+    }
+}
+
+/// The same as the caller gives them.
+struct GradientArrays {
+    var dquery: Descriptor
+    var dkey: Descriptor
+    var dvalue: Descriptor
+    var dmask: Descriptor?
+    var doutput: Descriptor
+    var output: Descriptor
+    var lse: Descriptor
 }
 
 /// A task owns some keys of one head of keys, `chunks` of which share the head: block number n belongs to chunk n mod
@@ -71,19 +95,20 @@ struct AttentionBackward<E: Real>: ParallelTask {
         let valueRows = p.value.rows(batch, keyHead) + key &* p.value.row
         let padded = PaddedRows(
             keyRows, row: p.key.row, count: keys, width: p.width, paddedWidth: memory.paddedWidth, buffer: memory.keys)
-        var query = p.causal ? divide(key, by: lanes) &* lanes : 0
-        while query < p.queries {
+        var query = divide(p.band.firstQuery(key), by: lanes) &* lanes
+        let end = p.band.endQuery(key &+ keys &- 1, p.queries)
+        while query < end {
             let rows = Swift.min(lanes, p.queries &- query)
             let vectors = (rows &+ width &- 1) / width
-            let clip = CausalClip(causal: p.causal, query: query, key: key, keys: keys)
+            let terms = BlockTerms(p, batch: batch, head: head, query: query, queries: rows, key: key, keys: keys)
             AttentionProduct<E>.scores(
                 keys: keyRows, keyRow: p.key.row, count: keys, depth: p.width,
                 queries: memory.queries + query &* p.width,
-                vectors: vectors, out: memory.weights, largest: nil, clip: clip)
+                vectors: vectors, out: memory.weights, largest: nil, band: terms.band)
             AttentionProduct<E>.scores(
                 keys: valueRows, keyRow: p.value.row, count: keys, depth: p.valueWidth,
                 queries: memory.doutputs + query &* p.valueWidth, vectors: vectors, out: memory.dscores, largest: nil,
-                clip: clip)
+                band: terms.band)
             if p.mask.kind != .none {
                 p.mask.fill(
                     batch: batch, head: head, query: query, queries: rows, key: key, keys: keys, stage: memory.stage,
@@ -98,26 +123,30 @@ struct AttentionBackward<E: Real>: ParallelTask {
             while vector < vectors {
                 memory.differentiate(
                     vector: vector, query: query, keys: keys, masked: p.mask.kind != .none, dropped: p.dropout.active,
-                    clip: clip)
+                    terms: terms)
                 vector &+= 1
+            }
+            if let dmask = gradients.dmask {
+                let origin = ((batch &* p.heads &+ head) &* p.queries &+ query) &* p.keys &+ key
+                memory.storeMask(dmask + origin, row: p.keys, rows: rows, keys: keys, band: terms.band)
+            }
+            if terms.caps {
+                AttentionDropout.multiply(memory.dscores, by: memory.capSlopes, vectors: vectors, keys: keys)
             }
             AttentionProduct<E>.sums(
                 rows: keys, columns: memory.paddedValueWidth, depth: rows, a: memory.weights, queriesAreRows: false,
                 b: memory.doutputRows + query &* memory.doutputRow, bDepth: memory.doutputRow,
                 c: memory.dvalues + slot &* memory.paddedValueWidth, cRow: memory.paddedValueWidth,
-                factor: memory.ones, clip: clip)
+                factor: memory.ones, band: terms.band)
             AttentionProduct<E>.sums(
                 rows: keys, columns: memory.paddedWidth, depth: rows, a: memory.dscores, queriesAreRows: false,
                 b: memory.queryRows + query &* memory.queryRow, bDepth: memory.queryRow,
-                c: memory.dkeys + slot &* memory.paddedWidth, cRow: memory.paddedWidth, factor: memory.ones, clip: clip)
+                c: memory.dkeys + slot &* memory.paddedWidth, cRow: memory.paddedWidth, factor: memory.ones,
+                band: terms.band)
             AttentionProduct<E>.sums(
                 rows: rows, columns: memory.paddedWidth, depth: keys, a: memory.dscores, queriesAreRows: true,
                 b: padded.base, bDepth: padded.row, c: memory.dqueries + query &* memory.paddedWidth,
-                cRow: memory.paddedWidth, factor: memory.ones, clip: clip)
-            if let dmask = gradients.dmask {
-                let origin = ((batch &* p.heads &+ head) &* p.queries &+ query) &* p.keys &+ key
-                memory.storeMask(dmask + origin, row: p.keys, rows: rows, keys: keys, clip: clip)
-            }
+                cRow: memory.paddedWidth, factor: memory.ones, band: terms.band)
             query &+= lanes
         }
     }

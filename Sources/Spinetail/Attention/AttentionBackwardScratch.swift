@@ -17,13 +17,14 @@ struct BackwardScratch<E: Real> {
     let stage: UnsafeMutablePointer<E>
     /// What the block's weights are multiplied by under dropout.
     let kept: UnsafeMutablePointer<E>
+    /// The soft-cap's derivatives.
+    let capSlopes: UnsafeMutablePointer<E>
     let words: UnsafeMutablePointer<UInt32>
     let dqueries: UnsafeMutablePointer<E>
     let dkeys: UnsafeMutablePointer<E>
     let dvalues: UnsafeMutablePointer<E>
     let keys: UnsafeMutablePointer<E>
     let ones: UnsafeMutablePointer<E>
-    let index: UnsafeMutablePointer<E>
     private let paddedQueries: UnsafeMutablePointer<E>
     private let paddedDoutputs: UnsafeMutablePointer<E>
     // What prepare() found, in memory because the scratch itself is a value.
@@ -50,11 +51,6 @@ struct BackwardScratch<E: Real> {
         var i = 0
         while i < Self.rowsOfOnes {
             ones[i] = 1
-            i &+= 1
-        }
-        i = 0
-        while i < AttentionBlock<E>.queries {
-            index[i] = E(i)
             i &+= 1
         }
     }
@@ -84,6 +80,7 @@ struct BackwardScratch<E: Real> {
         mask = carve(&next, masked ? blockKeys &* lanes : 0)
         stage = carve(&next, masked ? width &* AttentionBlock<E>.keys : 0)
         kept = carve(&next, p.dropout.active ? blockKeys &* lanes : 0)
+        capSlopes = carve(&next, p.softcap > 0 ? blockKeys &* lanes : 0)
         words = next.assumingMemoryBound(to: UInt32.self)
         next += AttentionDropout.words &* 4
         dqueries = carve(&next, p.queries &* paddedWidth)
@@ -91,7 +88,6 @@ struct BackwardScratch<E: Real> {
         dvalues = carve(&next, chunkKeys &* paddedValueWidth)
         keys = carve(&next, padsQueries ? blockKeys &* paddedWidth : 0)
         ones = carve(&next, BackwardScratch.rowsOfOnes)
-        index = carve(&next, lanes)
         paddedQueries = carve(&next, padsQueries ? p.queries &* paddedWidth : 0)
         paddedDoutputs = carve(&next, padsValues ? p.queries &* paddedValueWidth : 0)
         rows = next.assumingMemoryBound(to: PreparedRows<E>.self)
@@ -143,62 +139,65 @@ struct BackwardScratch<E: Real> {
 
     /// Scores of one vector of queries become weights, and the weights' gradients become those of the scores.
     @inline(never)
-    func differentiate(vector: Int, query: Int, keys: Int, masked: Bool, dropped: Bool, clip: CausalClip) {
+    func differentiate(vector: Int, query: Int, keys: Int, masked: Bool, dropped: Bool, terms: BlockTerms<E>) {
         let width = E.Lanes.width
-        let stride = AttentionBlock<E>.queries
         let first = vector &* width
         let reference = E.Lanes.load(lse + (query &+ first))
         let shift = E.Lanes.load(delta + (query &+ first))
-        let numbers = E.Lanes.load(index)
-        let seen = clip.keysSeen(keys, first: first, width: width)
-        var weight = weights + first
-        var dscore = dscores + first
-        var bias = mask + first
-        var factor = kept + first
-        var k = 0
-        while k < seen {
-            var s = E.Lanes.load(weight)
-            if masked { s = s + E.Lanes.load(bias) }
+        let from = terms.band.firstKey(first)
+        let end = terms.band.endKey(first &+ width &- 1, keys)
+        // Tiles of keys that reach beyond what these queries see find zeros there.
+        hide(first, from: Swift.max(0, from &- AttentionBlock<E>.outputRows), end: Swift.min(from, keys), terms)
+        hide(first, from: Swift.max(from, end), end: Swift.min(keys, end &+ AttentionBlock<E>.outputRows), terms)
+        var k = from
+        while k < end {
+            let at = k &* AttentionBlock<E>.queries &+ first
+            var s = E.Lanes.load(weights + at)
+            if terms.caps {
+                let ratio = terms.ratio(s)
+                s = terms.capped(ratio)
+                E.Lanes.fma(E.Lanes.negate(ratio), ratio, E.Lanes(repeating: 1)).store(capSlopes + at)
+            }
+            s = terms.biased(s, row: first, key: k)
+            if masked { s = s + E.Lanes.load(mask + at) }
             let power = PowerOfTwo<E>.of(s - reference)
-            var gradient = E.Lanes.load(dscore)
+            var gradient = E.Lanes.load(dscores + at)
             var used = power
             if dropped {
-                let kept = E.Lanes.load(factor)
+                let kept = E.Lanes.load(kept + at)
                 gradient = gradient * kept
                 used = used * kept
             }
             var d = power * (gradient - shift)
-            if clip.active {
-                let hidden = E.Lanes.less(numbers, E.Lanes(repeating: E(k &- clip.start &- first)))
-                used = E.Lanes.select(hidden, .zero, used)
-                d = E.Lanes.select(hidden, .zero, d)
+            if terms.hides {
+                used = terms.hidden(used, row: first, key: k, as: .zero)
+                d = terms.hidden(d, row: first, key: k, as: .zero)
             }
-            used.store(weight)
-            d.store(dscore)
-            weight += stride
-            dscore += stride
-            bias += stride
-            factor += stride
+            used.store(weights + at)
+            d.store(dscores + at)
             k &+= 1
         }
-        // Tiles of keys that reach beyond what these queries see find zeros there.
-        let end = Swift.min(keys, seen &+ AttentionBlock<E>.outputRows)
+    }
+
+    @inline(__always)
+    private func hide(_ first: Int, from: Int, end: Int, _ terms: BlockTerms<E>) {
+        var k = from
         while k < end {
-            E.Lanes.zero.store(weight)
-            E.Lanes.zero.store(dscore)
-            weight += stride
-            dscore += stride
+            let at = k &* AttentionBlock<E>.queries &+ first
+            E.Lanes.zero.store(weights + at)
+            E.Lanes.zero.store(dscores + at)
+            if terms.caps { E.Lanes.zero.store(capSlopes + at) }
             k &+= 1
         }
     }
 
     /// The scores' gradients of a block, which are the mask's, queries down and keys along.
-    func storeMask(_ out: UnsafeMutablePointer<E>, row: Int, rows: Int, keys: Int, clip: CausalClip) {
+    func storeMask(_ out: UnsafeMutablePointer<E>, row: Int, rows: Int, keys: Int, band: Band) {
         var r = 0
         while r < rows {
-            let seen = clip.keysSeen(keys, first: r, width: 1)
-            var k = 0
-            while k < seen {
+            let end = band.endKey(r, keys)
+            var k = band.firstKey(r)
+            while k < end {
                 out[r &* row &+ k] = dscores[k &* AttentionBlock<E>.queries &+ r]
                 k &+= 1
             }

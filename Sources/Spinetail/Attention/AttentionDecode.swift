@@ -19,8 +19,11 @@ struct AttentionDecode<E: Real>: ParallelTask {
 
     static func splits(_ p: AttentionProblem<E>) -> Int {
         let heads = p.batches &* divide(p.heads, by: p.headsPerKey)
-        return Swift.max(1, Swift.min(pieces(16, Swift.max(1, heads)), p.keys / leastKeys))
+        return Swift.max(1, Swift.min(pieces(16, Swift.max(1, heads)), decodeKeys(p) / leastKeys))
     }
+
+    /// The keys that any of the queries sees, from the first one's first on.
+    static func decodeKeys(_ p: AttentionProblem<E>) -> Int { p.band.width(0, queries: p.queries, keys: p.keys) }
 
     /// Elements of what one query leaves behind: its largest score, the sum of exponentials, the sums.
     static func rowElements(_ p: AttentionProblem<E>) -> Int {
@@ -59,25 +62,30 @@ struct AttentionDecode<E: Real>: ParallelTask {
             DecodeRow<E>(own + row &* size).reset(p.valueWidth)
             row &+= 1
         }
-        var key = split &* keysPerSplit
-        let end = Swift.min(p.keys, key &+ keysPerSplit)
+        var key = p.band.firstKey(0) &+ split &* keysPerSplit
+        let end = Swift.min(p.band.endKey(p.queries &- 1, p.keys), key &+ keysPerSplit)
         while key < end {
-            let keys = p.key.rows(batch, keyHead) + key &* p.key.row
-            let values = p.value.rows(batch, keyHead) + key &* p.value.row
+            let until = Swift.min(end, key &+ Self.blockKeys)
             row = 0
             while row < rows {
                 let head = keyHead &* p.headsPerKey &+ divide(row, by: p.queries)
                 let query = remainder(row, by: p.queries)
-                let count = Swift.min(Swift.min(Self.blockKeys, end &- key), p.keysSeen(through: query) &- key)
+                let first = Swift.max(key, p.band.firstKey(query))
+                let count = p.band.endKey(query, until) &- first
                 if count > 0 {
                     DecodeRow<E>.scores(
-                        queries + row &* padded, keys, row: p.key.row, count: count, width: p.width, into: scores)
+                        queries + row &* padded, p.key.rows(batch, keyHead) + first &* p.key.row, row: p.key.row,
+                        count: count, width: p.width, into: scores)
+                    let terms = BlockTerms(
+                        p, batch: batch, head: head, query: query, queries: 1, key: first, keys: count)
+                    if terms.active { adjust(scores, count, terms) }
                     if p.mask.kind != .none {
-                        p.mask.row(batch: batch, head: head, query: query, key: key, keys: count, into: bias)
+                        p.mask.row(batch: batch, head: head, query: query, key: first, keys: count, into: bias)
                         add(bias, to: scores, count)
                     }
                     DecodeRow<E>(own + row &* size).absorb(
-                        scores, values, row: p.value.row, count: count, width: p.valueWidth)
+                        scores, p.value.rows(batch, keyHead) + first &* p.value.row, row: p.value.row, count: count,
+                        width: p.valueWidth)
                 }
                 row &+= 1
             }
@@ -95,6 +103,16 @@ struct AttentionDecode<E: Real>: ParallelTask {
                     partial + (place &* splits &+ split) &* size, own + row &* size, size &* MemoryLayout<E>.size)
             }
             row &+= 1
+        }
+    }
+
+    private func adjust(_ scores: UnsafeMutablePointer<E>, _ count: Int, _ terms: BlockTerms<E>) {
+        var k = 0
+        while k < count {
+            var s = E.Lanes.load(scores + k)
+            if terms.caps { s = terms.capped(terms.ratio(s)) }
+            terms.biased(s, row: 0, keysFrom: k).store(scores + k)
+            k &+= E.Lanes.width
         }
     }
 

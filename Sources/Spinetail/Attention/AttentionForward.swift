@@ -95,17 +95,19 @@ struct AttentionForward<E: Real>: ParallelTask {
         AttentionPacking<E>.transpose(
             p.query.rows(batch, head) + query &* p.query.row, row: p.query.row, count: rows, depth: p.width,
             vectors: vectors, factor: E(p.scale * PowerOfTwo<E>.log2e), into: memory.queries)
-        let seen = p.keysSeen(through: query &+ rows &- 1)
-        var key = 0
+        let band = p.band.block(query: query, key: 0)
+        let first = band.firstKey(0)
+        let seen = band.endKey(rows &- 1, p.keys)
+        var key = first
         while key < seen {
             let keys = Swift.min(AttentionBlock<E>.keys, seen &- key)
-            let clip = CausalClip(causal: p.causal, query: query, key: key, keys: keys)
-            score(batch, head, keyHead, query, rows, vectors, key, keys, clip, memory)
+            let terms = BlockTerms(p, batch: batch, head: head, query: query, queries: rows, key: key, keys: keys)
+            score(batch, head, keyHead, query, rows, vectors, key, keys, terms, memory)
             var vector = 0
             while vector < vectors {
                 state.exponentiate(
-                    vector: vector, scores: memory.scores,
-                    keys: clip.keysSeen(keys, first: vector &* width, width: width))
+                    vector: vector, scores: memory.scores, from: terms.band.firstKey(vector &* width),
+                    end: terms.band.endKey((vector &+ 1) &* width &- 1, keys))
                 vector &+= 1
             }
             if p.dropout.active {
@@ -119,26 +121,27 @@ struct AttentionForward<E: Real>: ParallelTask {
                 paddedWidth: padded, buffer: memory.values)
             AttentionProduct<E>.sums(
                 rows: rows, columns: padded, depth: keys, a: memory.scores, queriesAreRows: true, b: values.base,
-                bDepth: values.row, c: memory.sums, cRow: padded, factor: key == 0 ? nil : state.factor, clip: clip)
+                bDepth: values.row, c: memory.sums, cRow: padded, factor: key == first ? nil : state.factor,
+                band: terms.band)
             key &+= keys
         }
         finish(batch, head, query, rows, padded, memory)
     }
 
-    /// Scores of one block of keys with their mask, and each query's largest.
+    /// Scores of one block of keys with all that is added to them, and each query's largest.
     @inline(__always)
     private func score(
         _ batch: Int, _ head: Int, _ keyHead: Int, _ query: Int, _ rows: Int, _ vectors: Int, _ key: Int, _ keys: Int,
-        _ clip: CausalClip, _ memory: ForwardScratch<E>
+        _ terms: BlockTerms<E>, _ memory: ForwardScratch<E>
     ) {
         let p = problem
         let masked = p.mask.kind != .none
-        let hiding = masked || clip.active
+        let adjusting = masked || terms.active
         AttentionProduct<E>.scores(
             keys: p.key.rows(batch, keyHead) + key &* p.key.row, keyRow: p.key.row, count: keys, depth: p.width,
             queries: memory.queries, vectors: vectors, out: memory.scores,
-            largest: hiding ? nil : memory.state.blockLargest, clip: clip)
-        if !hiding { return }
+            largest: adjusting ? nil : memory.state.blockLargest, band: terms.band)
+        if !adjusting { return }
         if masked {
             p.mask.fill(
                 batch: batch, head: head, query: query, queries: rows, key: key, keys: keys, stage: memory.stage,
@@ -147,10 +150,9 @@ struct AttentionForward<E: Real>: ParallelTask {
         var vector = 0
         while vector < vectors {
             let first = vector &* E.Lanes.width
-            memory.state.mask(
-                vector: vector, scores: memory.scores, mask: masked ? UnsafePointer(memory.mask) : nil,
-                keys: clip.keysSeen(keys, first: first, width: E.Lanes.width), causal: clip.active,
-                hiddenFrom: 0 &- clip.start &- first)
+            memory.state.adjust(
+                vector: vector, scores: memory.scores, terms: terms, mask: masked ? UnsafePointer(memory.mask) : nil,
+                from: terms.band.firstKey(first), end: terms.band.endKey(first &+ E.Lanes.width &- 1, keys))
             vector &+= 1
         }
     }

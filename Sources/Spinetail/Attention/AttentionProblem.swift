@@ -56,13 +56,18 @@ struct AttentionProblem<E: Real> {
     var value: HeadRows<E>
     var mask = AttentionMask()
     var dropout: AttentionDropout
+    var slopes: AlibiSlopes<E>
     var scale: Double
-    var causal: Bool
+    var softcap: Double
+    var band: Band
+    /// Query i stands at key i + align.
+    var align: Int
 
-    init(
-        _ query: Descriptor, _ key: Descriptor, _ value: Descriptor, _ mask: Descriptor?, scale: Double, causal: Bool,
-        dropout: AttentionDropout, anything: UnsafeMutablePointer<E>
-    ) {
+    init(_ call: AttentionCall, anything: UnsafeMutablePointer<E>) {
+        let query = call.query
+        let key = call.key
+        let value = call.value
+        let options = call.options
         batches = query.extent(0)
         heads = query.extent(1)
         headsPerKey = divide(query.extent(1), by: key.extent(1))
@@ -73,21 +78,22 @@ struct AttentionProblem<E: Real> {
         self.query = HeadRows(query, E.self, fallback: anything)
         self.key = HeadRows(key, E.self, fallback: anything)
         self.value = HeadRows(value, E.self, fallback: anything)
-        if let mask { self.mask = AttentionMask(mask) }
-        self.dropout = dropout
-        self.scale = scale
-        self.causal = causal
+        if let mask = call.mask { self.mask = AttentionMask(mask) }
+        slopes = AlibiSlopes(call.slopes)
+        dropout = AttentionDropout(probability: call.dropout, seed: options.seed, offset: options.offset)
+        scale = call.scale
+        softcap = call.softcap
+        align = options.lower_right != 0 ? keys &- queries : 0
+        band = Band(left: options.left, right: options.right, align: align)
     }
 
     /// Roughly what one block of queries costs.
     var blockNanoseconds: Int {
         let rows = Swift.min(queries, AttentionBlock<E>.queries)
-        let work = rows &* keys &* (width &+ valueWidth &+ 8) / (causal ? 2 : 1)
+        let seen = Swift.max(1, band.width((queries &- rows) / 2, queries: rows, keys: keys))
+        let work = rows &* seen &* (width &+ valueWidth &+ 8)
         return 100 &+ work / (32 &* E.Lanes.width / 16)
     }
-
-    /// Keys that query `row` or an earlier one may see.
-    @inline(__always) func keysSeen(through row: Int) -> Int { causal ? Swift.min(keys, row &+ 1) : keys }
 }
 
 /// The sizes that kernels cut problems into.
@@ -99,45 +105,4 @@ enum AttentionBlock<E: Real> {
     /// Keys in a register tile of scores, and queries in a register tile of outputs.
     @inline(__always) static var scoreRows: Int { isWide ? 8 : 4 }
     @inline(__always) static var outputRows: Int { isWide ? 12 : 6 }
-}
-
-/// Checks what both directions share; `arguments` are the positions of query, key, value and mask. Status.ok or what is
-/// wrong.
-func checkAttention(
-    _ query: Descriptor, _ key: Descriptor, _ value: Descriptor, _ mask: Descriptor?, output: Descriptor,
-    at outputPosition: Int32, first: Int32
-) -> Int32 {
-    if query.rank != 4 { return Status.rank(first) }
-    if key.rank != 4 { return Status.rank(first &+ 1) }
-    if value.rank != 4 { return Status.rank(first &+ 2) }
-    if output.rank != 4 { return Status.rank(outputPosition) }
-    if key.dtype != query.dtype { return Status.dtype(first &+ 1) }
-    if value.dtype != query.dtype { return Status.dtype(first &+ 2) }
-    if output.dtype != query.dtype { return Status.dtype(outputPosition) }
-    let batches = query.extent(0)
-    let heads = query.extent(1)
-    let keyHeads = key.extent(1)
-    if key.extent(0) != batches || key.extent(3) != query.extent(3) { return Status.shape(first &+ 1) }
-    if keyHeads == 0 ? heads != 0 : remainder(heads, by: keyHeads) != 0 { return Status.shape(first &+ 1) }
-    if value.extent(0) != batches || value.extent(1) != keyHeads || value.extent(2) != key.extent(2) {
-        return Status.shape(first &+ 2)
-    }
-    if !sameRows(output, batches, heads, query.extent(2), value.extent(3)) { return Status.shape(outputPosition) }
-    if !hasContiguousRows(query) { return Status.layout(first) }
-    if !hasContiguousRows(key) { return Status.layout(first &+ 1) }
-    if !hasContiguousRows(value) { return Status.layout(first &+ 2) }
-    if !hasContiguousRows(output) { return Status.layout(outputPosition) }
-    if let mask {
-        if !sameRows(mask, batches, heads, query.extent(2), key.extent(2)) { return Status.shape(first &+ 3) }
-        if mask.dtype != query.dtype && Int(mask.dtype) != Int(SPINETAIL_BOOL) { return Status.dtype(first &+ 3) }
-    }
-    return Status.ok
-}
-
-func sameRows(_ array: Descriptor, _ a: Int, _ b: Int, _ c: Int, _ d: Int) -> Bool {
-    array.rank == 4 && array.extent(0) == a && array.extent(1) == b && array.extent(2) == c && array.extent(3) == d
-}
-
-func hasContiguousRows(_ array: Descriptor) -> Bool {
-    array.extent(3) <= 1 || array.byteStride(3) == array.itemSize || array.pointee.data == nil
 }

@@ -1,22 +1,5 @@
 import CSpinetail
 
-/// Where a block meets the diagonal: query r of the block sees its keys 0 ... start + r.
-struct CausalClip {
-    var active: Bool
-    var start: Int
-
-    /// The block of `queries` from `query` on against the `keys` from `key` on.
-    @inline(__always) init(causal: Bool, query: Int, key: Int, keys: Int) {
-        start = query &- key
-        active = causal && keys > start &+ 1
-    }
-
-    /// How many of the `keys` a vector of `width` queries from lane `first` on sees.
-    @inline(__always) func keysSeen(_ keys: Int, first: Int, width: Int) -> Int {
-        active ? Swift.max(0, Swift.min(keys, start &+ first &+ width)) : keys
-    }
-}
-
 /// The two products of a block, over keys or queries of any number.
 enum AttentionProduct<E: Real> {
     /// Scores of `count` keys with `vectors` vectors of queries; vectors that see none of a tile's keys are left out.
@@ -24,22 +7,27 @@ enum AttentionProduct<E: Real> {
     @inline(never)
     static func scores(
         keys: UnsafePointer<E>, keyRow: Int, count: Int, depth: Int, queries: UnsafePointer<E>, vectors: Int,
-        out: UnsafeMutablePointer<E>, largest: UnsafeMutablePointer<E>?, clip: CausalClip
+        out: UnsafeMutablePointer<E>, largest: UnsafeMutablePointer<E>?, band: Band
     ) {
         let step = AttentionBlock<E>.scoreRows
         var k = 0
         while k < count {
             // The last tile overlaps the one before it: the same numbers are written twice.
             if k &+ step > count && count >= step { k = count &- step }
-            let hidden = clip.active ? Swift.max(0, k &- clip.start) : 0
-            let first = Swift.min(vectors &- 1, hidden / E.Lanes.width)
+            let tile = k &+ step > count ? 1 : step
+            let first = band.firstQuery(k) / E.Lanes.width
             let lane = first &* E.Lanes.width
+            let seeing = (band.endQuery(k &+ tile &- 1, vectors &* E.Lanes.width) &+ E.Lanes.width &- 1) / E.Lanes.width
+            if first >= seeing {
+                k &+= tile
+                continue
+            }
             let q = queries + lane
             let most = largest.map { $0 + lane }
             let a = keys + k &* keyRow
             let c = out + (k &* AttentionBlock<E>.queries &+ lane)
-            if k &+ step > count {
-                switch vectors &- first {
+            if tile == 1 {
+                switch seeing &- first {
                 case 1:
                     ScoreTile<E, 1, 1>.multiply(depth: depth, keys: a, keyRow: 0, queries: q, out: c, largest: most)
                 case 2:
@@ -51,9 +39,9 @@ enum AttentionProduct<E: Real> {
                 continue
             }
             if AttentionBlock<E>.isWide {
-                tile8(depth, a, keyRow, q, vectors &- first, c, most)
+                tile8(depth, a, keyRow, q, seeing &- first, c, most)
             } else {
-                tile4(depth, a, keyRow, q, vectors &- first, c, most)
+                tile4(depth, a, keyRow, q, seeing &- first, c, most)
             }
             k &+= step
         }
@@ -100,7 +88,7 @@ enum AttentionProduct<E: Real> {
     @inline(never)
     static func sums(
         rows: Int, columns: Int, depth: Int, a: UnsafePointer<E>, queriesAreRows: Bool, b: UnsafePointer<E>,
-        bDepth: Int, c: UnsafeMutablePointer<E>, cRow: Int, factor: UnsafePointer<E>?, clip: CausalClip
+        bDepth: Int, c: UnsafeMutablePointer<E>, cRow: Int, factor: UnsafePointer<E>?, band: Band
     ) {
         let stride = AttentionBlock<E>.queries
         var column = 0
@@ -112,19 +100,28 @@ enum AttentionProduct<E: Real> {
                 let p = c + (row &* cRow &+ column)
                 let f = factor.map { $0 + row }
                 let panel = b + column
+                let rowsHere = Swift.min(left, tileRows(left))
                 if queriesAreRows {
-                    let until = clip.active ? Swift.max(0, Swift.min(depth, clip.start &+ row &+ 1)) : depth
-                    step(left, until, a + row, 1, stride, panel, bDepth, p, cRow, f, pair)
-                    if until < depth {
-                        triangle(
-                            Swift.min(left, tileRows(left)), from: until, to: depth, start: clip.start &+ row, a + row,
-                            panel, bDepth, p, cRow, pair)
+                    // What all of the tile's queries see, then what only some of them do.
+                    let from = band.firstKey(row &+ rowsHere &- 1)
+                    let until = band.endKey(row, depth)
+                    let shared = Swift.max(0, until &- from)
+                    step(
+                        left, shared, a + (row &+ from &* stride), 1, stride, panel + from &* bDepth, bDepth, p, cRow,
+                        f, pair)
+                    let here = band.block(query: row, key: 0)
+                    if here.clips(queries: rowsHere, keys: depth) {
+                        edges(
+                            rowsHere, until: shared > 0 ? from : depth, from: shared > 0 ? until : depth, depth, here,
+                            a + row, panel, bDepth, p, cRow, pair)
                     }
                 } else {
-                    let from = clip.active ? Swift.max(0, Swift.min(depth, row &- clip.start)) : 0
+                    let from = band.firstQuery(row)
+                    let until = band.endQuery(row &+ rowsHere &- 1, depth)
                     step(
-                        left, depth &- from, a + (row &* stride &+ from), stride, 1, panel + from &* bDepth, bDepth, p,
-                        cRow, f, pair)
+                        left, Swift.max(0, until &- from), a + (row &* stride &+ from), stride, 1,
+                        panel + from &* bDepth,
+                        bDepth, p, cRow, f, pair)
                 }
                 row &+= tileRows(left)
             }
@@ -132,20 +129,22 @@ enum AttentionProduct<E: Real> {
         }
     }
 
-    /// The keys that only the later rows of a tile see: row r those from `from` through start + r.
+    /// The keys before `until` and from `from` on, each for the rows of a tile that see it.
     @inline(never)
-    private static func triangle(
-        _ rows: Int, from: Int, to: Int, start: Int, _ a: UnsafePointer<E>, _ b: UnsafePointer<E>, _ bDepth: Int,
-        _ c: UnsafeMutablePointer<E>, _ cRow: Int, _ pair: Bool
+    private static func edges(
+        _ rows: Int, until: Int, from: Int, _ depth: Int, _ band: Band, _ a: UnsafePointer<E>, _ b: UnsafePointer<E>,
+        _ bDepth: Int, _ c: UnsafeMutablePointer<E>, _ cRow: Int, _ pair: Bool
     ) {
         var r = 0
         while r < rows {
-            let end = Swift.min(to, start &+ r &+ 1)
             let p = c + r &* cRow
             var left = E.Lanes.load(p)
             var right = pair ? E.Lanes.load(p + E.Lanes.width) : left
-            var k = from
+            let end = band.endKey(r, depth)
+            var k = band.firstKey(r)
             while k < end {
+                if k == until { k = Swift.max(k, from) }
+                if k >= end { break }
                 let value = E.Lanes(repeating: a[k &* AttentionBlock<E>.queries &+ r])
                 left = E.Lanes.fma(value, E.Lanes.load(b + k &* bDepth), left)
                 if pair { right = E.Lanes.fma(value, E.Lanes.load(b + (k &* bDepth &+ E.Lanes.width)), right) }

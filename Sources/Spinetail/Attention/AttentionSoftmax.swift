@@ -7,17 +7,15 @@ struct SoftmaxState<E: Real> {
     let sum: UnsafeMutablePointer<E>
     let blockLargest: UnsafeMutablePointer<E>
     let factor: UnsafeMutablePointer<E>
-    let index: UnsafeMutablePointer<E>  // 0, 1, …: the lanes' numbers
 
-    static var elements: Int { 5 &* AttentionBlock<E>.queries &+ 16 }
+    static var elements: Int { 4 &* AttentionBlock<E>.queries &+ 16 }
 
     init(_ memory: UnsafeMutablePointer<E>) {
         let lanes = AttentionBlock<E>.queries
         largest = memory
         sum = memory + lanes
         blockLargest = memory + 2 &* lanes
-        index = memory + 3 &* lanes
-        factor = memory + 4 &* lanes  // last: a tile may read a few factors beyond the last lane
+        factor = memory + 3 &* lanes  // last: a tile may read a few factors beyond the last lane
     }
 
     func reset() {
@@ -26,41 +24,38 @@ struct SoftmaxState<E: Real> {
             largest[i] = -E.infinity
             sum[i] = 0
             blockLargest[i] = -E.infinity
-            index[i] = E(i)
             factor[i] = 1
             i &+= 1
         }
     }
 
-    /// Adds the mask and hides keys after the query, for one vector of queries; raises its blockLargest.
-    /// `hiddenFrom`: key number minus the vector's first query, of the first key given.
-    @inline(__always)
-    func mask(
-        vector: Int, scores: UnsafeMutablePointer<E>, mask: UnsafePointer<E>?, keys: Int, causal: Bool, hiddenFrom: Int
+    /// Caps the scores of one vector of queries, adds distances and the mask and hides what is not in the band, for the
+    /// block's keys `from` ..< `end`; raises its blockLargest.
+    @inline(never)
+    func adjust(
+        vector: Int, scores: UnsafeMutablePointer<E>, terms: BlockTerms<E>, mask: UnsafePointer<E>?, from: Int, end: Int
     ) {
-        let width = E.Lanes.width
-        let lanes = E.Lanes.load(index)
+        let first = vector &* E.Lanes.width
         let hidden = E.Lanes(repeating: -E.infinity)
-        var most = E.Lanes.load(blockLargest + vector &* width)
-        var p = scores + vector &* width
-        var k = 0
-        while k < keys {
-            var s = E.Lanes.load(p)
-            if let mask { s = s + E.Lanes.load(mask + (k &* AttentionBlock<E>.queries &+ vector &* width)) }
-            if causal {
-                s = E.Lanes.select(E.Lanes.less(lanes, E.Lanes(repeating: E(hiddenFrom &+ k))), hidden, s)
-            }
-            s.store(p)
+        var most = E.Lanes.load(blockLargest + first)
+        var k = from
+        while k < end {
+            let at = k &* AttentionBlock<E>.queries &+ first
+            var s = E.Lanes.load(scores + at)
+            if terms.caps { s = terms.capped(terms.ratio(s)) }
+            s = terms.biased(s, row: first, key: k)
+            if let mask { s = s + E.Lanes.load(mask + at) }
+            if terms.hides { s = terms.hidden(s, row: first, key: k, as: hidden) }
+            s.store(scores + at)
             most = E.Lanes.max(most, s)
-            p += AttentionBlock<E>.queries
             k &+= 1
         }
-        most.store(blockLargest + vector &* width)
+        most.store(blockLargest + first)
     }
 
     /// Scores of one vector of queries become exponentials relative to the new largest score, and join its sum.
     @inline(__always)
-    func exponentiate(vector: Int, scores: UnsafeMutablePointer<E>, keys: Int) {
+    func exponentiate(vector: Int, scores: UnsafeMutablePointer<E>, from: Int, end: Int) {
         let width = E.Lanes.width
         let at = vector &* width
         let old = E.Lanes.load(largest + at)
@@ -73,9 +68,9 @@ struct SoftmaxState<E: Real> {
         let scale = PowerOfTwo<E>.of(old - reference)
         scale.store(factor + at)
         var total = E.Lanes.load(sum + at) * scale
-        var p = scores + at
-        var k = 0
-        while k < keys {
+        var p = scores + (from &* AttentionBlock<E>.queries &+ at)
+        var k = from
+        while k < end {
             let power = PowerOfTwo<E>.of(E.Lanes.load(p) - reference)
             power.store(p)
             total = total + power

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import inf, prod, sqrt
+from operator import index
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,59 @@ class Dropout(NamedTuple):
     offset: int
 
 
+class Terms(NamedTuple):
+    """Which keys a query sees, and what happens to its scores: query i stands at key i, or with `lower_right` at key
+    i + keys - queries, and sees `left` keys before and `right` keys after that one (-1: all)."""
+
+    left: int = -1
+    right: int = -1
+    lower_right: bool = False
+    softcap: float = 0.0
+    slopes: np.ndarray | None = None
+
+
+PLAIN, CAUSAL = Terms(), Terms(right=0)
+
+
+def terms(
+    is_causal: bool = False,
+    causal: str | None = None,
+    window: int | tuple[int, int] | None = None,
+    alibi_slopes: np.ndarray | None = None,
+    softcap: float | None = None,
+    name: str = _NAME,
+) -> Terms:
+    """The options of the public functions as Terms; raises what is wrong with them."""
+    if causal is None and window is None and alibi_slopes is None and softcap is None:
+        return CAUSAL if is_causal else PLAIN
+    if causal is not None and causal not in ("upper_left", "lower_right"):
+        raise ValueError(f'[{name}] causal must be "upper_left" or "lower_right", got {causal!r}')
+    if causal is not None and is_causal:
+        raise RuntimeError(f"[{name}] is_causal=True and causal={causal!r} exclude each other: give one of them")
+    bounded = is_causal or causal is not None
+    left = right = -1
+    if window is not None:
+        try:
+            left, right = (index(n) for n in window) if isinstance(window, (tuple, list)) else (index(window),) * 2
+        except (TypeError, ValueError):
+            raise TypeError(f"[{name}] window must be an integer or two of them, got {window!r}") from None
+        if left < -1 or right < -1:
+            raise ValueError(f"[{name}] window must be at least 0, or -1 for all keys on a side, got {window!r}")
+    if softcap is not None and not 0.0 < softcap < inf:
+        raise ValueError(f"[{name}] softcap must be positive and finite, got {softcap}")
+    if alibi_slopes is not None:
+        if not isinstance(alibi_slopes, np.ndarray) or isinstance(alibi_slopes, np.ma.MaskedArray):
+            raise TypeError(f"[{name}] alibi_slopes must be a numpy.ndarray, got {type(alibi_slopes).__name__}")
+        if (
+            alibi_slopes.dtype.kind != "f" and alibi_slopes.dtype.name != "bfloat16"
+        ) or alibi_slopes.dtype.itemsize > 8:
+            raise TypeError(f"[{name}] alibi_slopes must be floating point, got dtype {alibi_slopes.dtype}")
+    least = 1 << 62  # the kernel takes 64 bits
+    return Terms(
+        min(left, least), 0 if bounded else min(right, least), causal == "lower_right", softcap or 0.0, alibi_slopes
+    )
+
+
 def scaled_dot_product_attention(
     query: np.ndarray,
     key: np.ndarray,
@@ -36,9 +90,10 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
     dropout: Dropout | None = None,
+    terms: Terms = PLAIN,
 ) -> np.ndarray:
     """softmax(scale · query keyᵀ + mask) value; with `dropout` some weights are 0, and the others larger."""
-    return _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout, False)[0]
+    return _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout, terms, False)[0]
 
 
 def scaled_dot_product_attention_forward(
@@ -50,9 +105,10 @@ def scaled_dot_product_attention_forward(
     scale: float | None = None,
     enable_gqa: bool = False,
     dropout: Dropout | None = None,
+    terms: Terms = PLAIN,
 ) -> tuple[np.ndarray, Saved]:
     """The same, and what `scaled_dot_product_attention_backward` needs."""
-    return _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout, True)
+    return _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout, terms, True)
 
 
 def scaled_dot_product_attention_backward(
@@ -66,6 +122,7 @@ def scaled_dot_product_attention_backward(
     scale: float | None = None,
     enable_gqa: bool = False,
     dropout: Dropout | None = None,
+    terms: Terms = PLAIN,
     mask_gradient: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Gradients to query, key, value and, with `mask_gradient`, to an additive mask, each in its operand's shape."""
@@ -73,7 +130,7 @@ def scaled_dot_product_attention_backward(
     if dtype.char not in "fd":
         grads = scaled_dot_product_attention_backward(
             _wide(grad_output), saved, *map(_wide, (query, key, value, attn_mask)), is_causal, scale, enable_gqa,
-            dropout, mask_gradient,
+            dropout, terms, mask_gradient,
         )  # fmt: skip
         return tuple(g if g is None else g.astype(dtype) for g in grads)
     (q, k, v, mask), query_lead, key_lead = _aligned(query, key, value, attn_mask, enable_gqa)
@@ -81,8 +138,8 @@ def scaled_dot_product_attention_backward(
     dq, dk, dv = _like(q, q.shape[3]), _like(k, k.shape[3]), _like(v, v.shape[3])
     dmask = np.zeros((*q.shape[:3], k.shape[2]), dtype.type) if mask_gradient else None
     kernels.attention_backward(
-        dq, dk, dv, dmask, doutput, saved.output, saved.lse, q, k, v, mask, _scale(scale, query), bool(is_causal),
-        *_words(dropout),
+        dq, dk, dv, dmask, doutput, saved.output, saved.lse, q, k, v, mask, _slopes(terms, query_lead, q.dtype),
+        _scale(scale, query), *_numbers(is_causal, terms, dropout),
     )  # fmt: skip
     if dmask is not None:
         dmask = _unbroadcast(dmask, query_lead, attn_mask.shape)
@@ -94,18 +151,22 @@ def scaled_dot_product_attention_backward(
     )
 
 
-def _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout, save):
+def _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout, terms, save):
     if attn_mask is not None and is_causal:
         raise RuntimeError(f"[{_NAME}] attn_mask and is_causal=True exclude each other: put the triangle into the mask")
     if not isinstance(query, np.ndarray) or query.dtype.char not in "fd":
         _explain(query, key, value, attn_mask, enable_gqa)
-        out, saved = _forward(*map(_wide, (query, key, value, attn_mask)), is_causal, scale, enable_gqa, dropout, save)
+        wide = map(_wide, (query, key, value, attn_mask))
+        out, saved = _forward(*wide, is_causal, scale, enable_gqa, dropout, terms, save)
         return out.astype(query.dtype), saved
     try:
         (q, k, v, mask), lead, _ = _aligned(query, key, value, attn_mask, enable_gqa)
         out = _like(q, v.shape[3])
         lse = np.empty(q.shape[:3], query.dtype.type) if save else None
-        kernels.attention_forward(out, lse, q, k, v, mask, _scale(scale, query), bool(is_causal), *_words(dropout))
+        slopes = _slopes(terms, lead, q.dtype)
+        kernels.attention_forward(
+            out, lse, q, k, v, mask, slopes, _scale(scale, query), *_numbers(is_causal, terms, dropout)
+        )
     except (TypeError, ValueError, IndexError, AttributeError):
         _explain(query, key, value, attn_mask, enable_gqa)
         raise
@@ -179,15 +240,29 @@ def _scale(scale: float | None, query: np.ndarray) -> float:
     return 1.0 / sqrt(query.shape[-1] or 1) if scale is None else scale
 
 
-def _words(dropout: Dropout | None) -> tuple[float, int, int]:
-    """The kernel's arguments: unsigned 64-bit numbers as the signed ones of the same bits."""
+def _slopes(terms: Terms, lead: tuple[int, ...], dtype: np.dtype) -> np.ndarray | None:
+    """ALiBi's slopes for each batch and head."""
+    if terms.slopes is None:
+        return None
+    try:
+        slopes = np.broadcast_to(terms.slopes.astype(dtype.type), lead)
+    except ValueError:
+        raise ValueError(
+            f"[{_NAME}] alibi_slopes of shape {terms.slopes.shape} does not broadcast to the leading axes {lead}"
+        ) from None
+    return slopes.reshape(-1 if slopes.size else prod(lead[:-1]), lead[-1] if lead else 1)
+
+
+def _numbers(is_causal: bool, terms: Terms, dropout: Dropout | None) -> tuple[float, float, tuple[int, ...]]:
+    """The kernel's soft-cap, probability of dropout, and options: seeds as the signed numbers of the same bits."""
+    band = (terms.left, 0 if is_causal else terms.right, terms.lower_right)
     if dropout is None:
-        return 0.0, 0, 0
+        return terms.softcap, 0.0, (*band, 0, 0)
     probability, *numbers = dropout
     if not 0.0 <= probability <= 1.0:
         raise ValueError(f"[{_NAME}] dropout_p must be between 0 and 1, got {probability}")
     seed, offset = ((n & 0xFFFFFFFFFFFFFFFF) - ((n & 0x8000000000000000) << 1) for n in numbers)
-    return probability, seed, offset
+    return terms.softcap, probability, (*band, seed, offset)
 
 
 def _wide(array):

@@ -29,16 +29,24 @@ MASK = np.array([[True, False, True, True, False], [False] * 5, [True] * 5])
         {"attn_mask": MASK},
         {"attn_mask": MASK[:, :1]},
         {"attn_mask": np.where(MASK, 0.3, -np.inf)},
+        {"causal": "upper_left"},
+        {"causal": "lower_right"},
+        {"window": 1},
+        {"window": (0, 2), "attn_mask": MASK},
+        {"causal": "lower_right", "window": 1},
+        {"softcap": 0.8},
+        {"alibi_slopes": np.array([0.5, 0.25])},
+        {"softcap": 2.0, "alibi_slopes": np.array([[0.5, 0.25], [1.0, 0.0]]), "window": (2, -1)},
     ],
 )
 def test_gradcheck(options):
-    if "attn_mask" in options:
-        options = options | {"attn_mask": st.from_numpy(options["attn_mask"])}
+    options = {name: st.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in options.items()}
     assert st.autograd.gradcheck(lambda q, k, v: attend(q, k, v, **options), tensors(*QKV))
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 3, 5), (3, 5), (2, 1, 1, 5), (1, 2, 3, 1), (5,)])
 def test_gradcheck_of_the_mask(shape):
+    assert st.autograd.gradcheck(lambda q, k, v, m: attend(q, k, v, m, softcap=0.7), tensors(*QKV, shape))
     assert st.autograd.gradcheck(lambda q, k, v, m: attend(q, k, v, m), tensors(*QKV, shape))
 
 
@@ -102,6 +110,26 @@ def test_doors():
     assert np.array_equal(attend(q, k, v, MASK), attend(st.from_numpy(q), k, v, st.from_numpy(MASK)).numpy())
 
 
+def test_log_sum_exp():
+    q, k, v = (t.detach() for t in tensors(*QKV))
+    mask = MASK[None]
+    wanted = attention(q.numpy(), k.numpy(), v.numpy(), mask)[1]
+    for door in (lambda x: x.numpy(), lambda x: x, lambda x: x.clone().requires_grad_()):
+        out, lse = attend(door(q), door(k), door(v), mask, return_lse=True)
+        assert type(out) is type(lse)
+        assert lse.shape == (2, 2, 3)
+        assert not getattr(lse, "requires_grad", False)
+        assert np.array_equal(
+            out.detach().numpy() if isinstance(out, st.Tensor) else out, attend(q, k, v, mask).numpy()
+        )
+        lse = lse.numpy() if isinstance(lse, st.Tensor) else lse
+        assert np.array_equal(np.isneginf(lse), np.isneginf(wanted))
+        seen = np.isfinite(wanted)
+        assert np.abs(lse[seen] - wanted[seen]).max() < 1e-14
+    _, lse = attend(q.half(), k.half(), v.half(), return_lse=True)
+    assert lse.dtype == st.float32
+
+
 def test_dropout_follows_the_seed():
     q, k, v = (t.detach() for t in tensors((2, 2, 64, 8), (2, 2, 64, 8), (2, 2, 64, 8), dtype=st.float32))
     st.manual_seed(1)
@@ -130,6 +158,15 @@ def test_dropout_follows_the_seed():
         (((3, 4), (5, 4), (5, 4)), {"attn_mask": np.ones((3, 5), np.float32)}, TypeError, "attn_mask must be bool"),
         (((3, 4),) * 3, {"attn_mask": np.ones((3, 3), bool), "is_causal": True}, RuntimeError, "exclude each other"),
         (((3, 4), (3, 4), (3, 4)), {"dropout_p": 1.5}, ValueError, "between 0 and 1"),
+        (((3, 4),) * 3, {"causal": "left"}, ValueError, "causal must be"),
+        (((3, 4),) * 3, {"causal": "upper_left", "is_causal": True}, RuntimeError, "exclude each other"),
+        (((3, 4),) * 3, {"window": -2}, ValueError, "window must be at least 0"),
+        (((3, 4),) * 3, {"window": (1, 2, 3)}, TypeError, "window must be an integer or two"),
+        (((3, 4),) * 3, {"window": 1.5}, TypeError, "window must be an integer or two"),
+        (((3, 4),) * 3, {"softcap": 0.0}, ValueError, "softcap must be positive"),
+        (((3, 4),) * 3, {"softcap": np.nan}, ValueError, "softcap must be positive"),
+        (((2, 3, 4),) * 3, {"alibi_slopes": np.ones(3)}, ValueError, r"\(3,\) does not broadcast"),
+        (((2, 3, 4),) * 3, {"alibi_slopes": np.ones(2, int)}, TypeError, "alibi_slopes must be floating point"),
     ],
 )  # fmt: skip
 def test_bad_input(shapes, options, error, message):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference_attention import attention, attention_backward, repeat_heads, weights
+from reference_attention import assert_near, attention, attention_backward, limit, repeat_heads, unbroadcast, weights
 
 import spinetail
 from spinetail.ops import attention as ops
@@ -55,23 +55,6 @@ def operands(sizes, dtype, mask="none", seed=0):
     else:
         m = None
     return q, k, v, m
-
-
-def limit(dtype, size=1.0):
-    return (2e-6 if dtype == np.float32 else 4e-15) * max(1.0, float(size))
-
-
-def assert_near(result, expected, dtype, slack=1.0):
-    assert result.dtype == dtype
-    assert result.shape == expected.shape
-    if expected.size:
-        assert np.abs(result - expected).max() <= slack * limit(dtype, np.abs(expected).max())
-
-
-def unbroadcast(gradient, shape):
-    extra = gradient.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(extra + i for i, n in enumerate(shape) if n == 1)
-    return gradient.sum(axes, keepdims=True).reshape(shape)
 
 
 @pytest.mark.parametrize("mask", MASKS)

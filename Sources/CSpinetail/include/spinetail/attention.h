@@ -11,15 +11,28 @@
 #pragma clang assume_nonnull begin
 #endif
 
-/// output = softmax(scale · query keyᵀ + mask) value. `lse` (batch, heads, queries; contiguous) gets the logarithm of
-/// each row's sum of exponentials. `mask` (batch, heads, queries, keys; any strides) is bool, true where a query
-/// attends, or of the other arrays' dtype and added. `causal`: query i sees keys 0 ... i. A row that sees no key gives
-/// zeros and lse -∞. `dropout` (0 ... 1) is the probability with which a weight becomes 0, the others being divided by
-/// 1 - dropout; which ones is a function of seed, offset and the weight's place alone.
+/// Which keys a query sees: query i stands at key i, or with `lower_right` (0 or 1) at key i + keys - queries, and sees
+/// `left` keys before that one through `right` keys after it; negative: all of them. Others are never read for it.
+/// `seed`, `offset`: of the dropout.
+typedef struct spinetail_attention {
+    int64_t left;
+    int64_t right;
+    int64_t lower_right;
+    int64_t seed;
+    int64_t offset;
+} spinetail_attention;
+
+/// output = softmax(cap(scale · query keyᵀ) - slope · distance + mask) value. `lse` (batch, heads, queries; contiguous)
+/// gets the logarithm of each row's sum of exponentials. `softcap` 0: cap is the identity, else cap(x) = softcap ·
+/// tanh(x / softcap). `slopes` (batch, heads; any strides): ALiBi's, times the distance of a key from the query's place.
+/// `mask` (batch, heads, queries, keys; any strides) is bool, true where a query attends, or of the other arrays' dtype
+/// and added. A row that sees no key gives zeros and lse -∞. `dropout` (0 ... 1) is the probability with which a weight
+/// becomes 0, the others being divided by 1 - dropout; which ones is a function of seed, offset and the weight's place.
 spinetail_status spinetail_attention_forward(
     const spinetail_array *output, const spinetail_array *_Nullable lse, const spinetail_array *query,
-    const spinetail_array *key, const spinetail_array *value, const spinetail_array *_Nullable mask, double scale,
-    int64_t causal, double dropout, int64_t seed, int64_t offset);
+    const spinetail_array *key, const spinetail_array *value, const spinetail_array *_Nullable mask,
+    const spinetail_array *_Nullable slopes, double scale, double softcap, double dropout,
+    const spinetail_attention *options);
 
 /// Gradients, from what the forward pass took and gave. `dmask` (batch, heads, queries, keys; contiguous, holding
 /// zeros) gets the gradient of an additive mask before it is summed over the axes along which the mask was broadcast.
@@ -27,7 +40,8 @@ spinetail_status spinetail_attention_backward(
     const spinetail_array *dquery, const spinetail_array *dkey, const spinetail_array *dvalue,
     const spinetail_array *_Nullable dmask, const spinetail_array *doutput, const spinetail_array *output,
     const spinetail_array *lse, const spinetail_array *query, const spinetail_array *key, const spinetail_array *value,
-    const spinetail_array *_Nullable mask, double scale, int64_t causal, double dropout, int64_t seed, int64_t offset);
+    const spinetail_array *_Nullable mask, const spinetail_array *_Nullable slopes, double scale, double softcap,
+    double dropout, const spinetail_attention *options);
 
 #if defined(__clang__)
 #pragma clang assume_nonnull end
