@@ -32,14 +32,19 @@ struct HalfAhead<H: HalfFormat>: TileAhead {
         perRound = pieces(left, pieces(depth, PanelAhead<Float>.steps))
     }
 
+    @inline(__always) var rounds: Int {
+        if panel == nil { return fetch.rounds }
+        return perRound == 0 ? 0 : divide(left, by: perRound)
+    }
+
     @inline(__always) mutating func round() {
         if panel == nil { return fetch.round() }
-        var count = Swift.min(perRound, left)
-        left &-= count
-        while count > 0 {
+        left &-= perRound
+        var count = perRound
+        repeat {
             one()
             count &-= 1
-        }
+        } while count > 0
     }
 
     @inline(__always) mutating func end() {

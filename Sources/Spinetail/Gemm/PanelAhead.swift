@@ -2,6 +2,8 @@ import CSpinetail
 
 /// What a tile does between its own steps: something each round of them, and the rest at the end.
 protocol TileAhead {
+    /// How many rounds there are at most.
+    var rounds: Int { get }
     mutating func round()
     mutating func end()
 }
@@ -74,13 +76,15 @@ struct PanelAhead<E: Real>: TileAhead {
         perRound = pieces(count, pieces(depth, Self.steps))
     }
 
+    @inline(__always) var rounds: Int { perRound == 0 ? 0 : divide(left, by: perRound) }
+
     @inline(__always) mutating func round() {
-        var count = Swift.min(perRound, left)
-        left &-= count
-        while count > 0 {
+        left &-= perRound
+        var count = perRound
+        repeat {
             one()
             count &-= 1
-        }
+        } while count > 0
     }
 
     /// What the rounds left.

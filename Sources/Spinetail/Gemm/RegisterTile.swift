@@ -33,22 +33,17 @@ enum RegisterTile<E: Real, let rows: Int> {
         var b = b
         var k = 0
         if var ahead {
-            // A few steps a round, so that what is done for the next panel costs few instructions for each.
-            while k < depth {
+            // Rounds of a few steps, so that what is done for the next panel costs few instructions for each; then the rest.
+            var rounds = Swift.min(ahead.rounds, depth / PanelAhead<E>.steps)
+            k = rounds &* PanelAhead<E>.steps
+            while rounds > 0 {
                 ahead.round()
-                let round = Swift.min(depth, k &+ PanelAhead<E>.steps)
-                repeat {
-                    // Both panels come from the second-level cache, and the processor's own fetching lags.
-                    if Tile<E>.isWide {
-                        spinetail_prefetch(a + 8 &* aDepth)
-                        spinetail_prefetch(b + 8 &* bDepth)
-                        spinetail_prefetch(b + (8 &* bDepth &+ width))
-                    }
-                    step(&left, &right, a, aRow, E.Lanes.load(b), E.Lanes.load(b + width))
-                    a += aDepth
-                    b += bDepth
-                    k &+= 1
-                } while k < round
+                for _ in 0..<PanelAhead<E>.steps { fetchedStep(&left, &right, &a, aRow, aDepth, &b, bDepth) }
+                rounds &-= 1
+            }
+            while k < depth {
+                fetchedStep(&left, &right, &a, aRow, aDepth, &b, bDepth)
+                k &+= 1
             }
             ahead.end()
         } else if let prefetch {
@@ -87,6 +82,23 @@ enum RegisterTile<E: Real, let rows: Int> {
             c: c, cRow: cRow, validRows: validRows, validColumns: validColumns, accumulate: accumulate,
             epilogue: epilogue, sums: sums)
         end.store(left, right)
+    }
+
+    /// A step through packed panels, which come from the second-level cache: the processor's own fetching lags.
+    @inline(__always)
+    private static func fetchedStep(
+        _ left: inout InlineArray<rows, E.Lanes>, _ right: inout InlineArray<rows, E.Lanes>,
+        _ a: inout UnsafePointer<E>, _ aRow: Int, _ aDepth: Int, _ b: inout UnsafePointer<E>, _ bDepth: Int
+    ) {
+        let width = E.Lanes.width
+        if Tile<E>.isWide {
+            spinetail_prefetch(a + 8 &* aDepth)
+            spinetail_prefetch(b + 8 &* bDepth)
+            spinetail_prefetch(b + (8 &* bDepth &+ width))
+        }
+        step(&left, &right, a, aRow, E.Lanes.load(b), E.Lanes.load(b + width))
+        a += aDepth
+        b += bDepth
     }
 
     @inline(__always)

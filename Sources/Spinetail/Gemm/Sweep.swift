@@ -6,6 +6,10 @@ import CSpinetail
 extension Product {
     static var sweepRows: Int { 64 }
 
+    /// Bytes of B from which the sweep pays. More than 16 rows fill high tiles, whose panels are packed between their steps,
+    /// and that is faster unless B comes from memory, which gives long runs faster.
+    private var sweepBytes: Int { rows > 16 && Tile<E>.isWide ? 16 << 20 : 1 << 20 }
+
     /// Numbers of C that are summed at a time. Few rows wait for memory, which gives long runs faster, and their sums may
     /// lie in the second-level cache; those of many share the first-level one with two times eight rows of B.
     private var sweepSums: Int { (rows <= 8 ? 128 << 10 : 20 << 10) / MemoryLayout<E>.size }
@@ -14,7 +18,7 @@ extension Product {
         if b.columnStride != 1 || rows > Self.sweepRows || depth < 8 || columns < 64 { return false }
         if rows == 1 { return columns >= 256 }
         if rows <= 14 { return columns &* depth > 65_536 }
-        return columns &* depth &* MemoryLayout<E>.size > 1 << 20 && depth > Self.shallowDepth
+        return columns &* depth &* MemoryLayout<E>.size > sweepBytes && depth > Self.shallowDepth
     }
 
     func runSweep() -> Int32 {
