@@ -161,8 +161,8 @@ private struct PanelPart<E: Real> {
                 validColumns: waits ? Tile<E>.columns : columns, accumulate: product.accumulate || k > 0,
                 epilogue: last ? product.epilogue.advanced(rows: row, columns: column) : .nothing,
                 ahead: PanelAhead(
-                    next: next.matrix, rows: comes, columns: next.columns, into: other, tile: t, tiles: tiles,
-                    depth: depth), sums: UnsafePointer(sums))
+                    next: next.matrix, rows: comes, columns: next.columns, into: other, tile: t, tiles: tiles),
+                sums: UnsafePointer(sums))
             PanelTile<E>.multiply(work, height: cut.height)
             if last { product.complete(row: row, column: column, rows: valid, columns: columns) }
             t &+= 1

@@ -7,21 +7,19 @@ struct HalfAhead<H: HalfFormat>: TileAhead {
     private var step: Int
     private var panel: UnsafeMutablePointer<Float>?
     private var left: Int
-    private var perRound: Int
     /// Two 16-bit numbers take the room of one float.
     private var fetch: PanelAhead<Float>
 
-    /// For one of `tiles` tiles of `depth` steps: its share of the next panel, `next` with `columns` × `rows`.
+    /// For one of `tiles` tiles: its share of the next panel, `next` with `columns` × `rows`.
     init(
-        next: Matrix<UInt16>, rows: Int, columns: Int, into panel: UnsafeMutablePointer<Float>, tile: Int, tiles: Int,
-        depth: Int
+        next: Matrix<UInt16>, rows: Int, columns: Int, into panel: UnsafeMutablePointer<Float>, tile: Int, tiles: Int
     ) {
         let base = UnsafeRawPointer(next.base).assumingMemoryBound(to: Float.self)
         let isCopied = next.columnStride == 1
         let lines = next.rowStride == 1 && !isCopied && tile == 0 ? pieces(rows, 4 &* FloatLanes.width) : 0
         fetch = PanelAhead(
             first: base, step: 2 &* FloatLanes.width, segment: Swift.max(1, lines), jump: next.columnStride / 2,
-            count: columns &* lines, depth: depth)
+            count: columns &* lines)
         let sharers = Swift.min(tiles, 4)
         let share = pieces(rows, sharers)
         let first = tile &* share
@@ -29,22 +27,14 @@ struct HalfAhead<H: HalfFormat>: TileAhead {
         from = next.base + first &* step
         self.panel = isCopied ? panel + first &* Tile<Float>.columns : nil
         left = isCopied ? Swift.max(0, Swift.min(share, rows &- first)) : 0
-        perRound = pieces(left, pieces(depth, PanelAhead<Float>.steps))
     }
 
-    @inline(__always) var rounds: Int {
-        if panel == nil { return fetch.rounds }
-        return perRound == 0 ? 0 : divide(left, by: perRound)
-    }
+    @inline(__always) var rounds: Int { panel == nil ? fetch.rounds : left }
 
     @inline(__always) mutating func round() {
         if panel == nil { return fetch.round() }
-        left &-= perRound
-        var count = perRound
-        repeat {
-            one()
-            count &-= 1
-        } while count > 0
+        left &-= 1
+        one()
     }
 
     @inline(__always) mutating func end() {

@@ -128,7 +128,7 @@ private struct HalfStrips<H: HalfFormat>: ParallelTask {
                 epilogue: .nothing,
                 ahead: HalfAhead<H>(
                     next: next.b, rows: next.isCopied || next.b.columnStride != 1 ? next.depth : 0,
-                    columns: next.columns, into: other, tile: tile, tiles: tiles, depth: depth))
+                    columns: next.columns, into: other, tile: tile, tiles: tiles))
             PanelTile<Float>.multiply(work, height: height)
             tile &+= 1
         }

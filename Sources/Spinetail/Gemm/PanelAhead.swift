@@ -2,7 +2,7 @@ import CSpinetail
 
 /// What a tile does between its own steps: something each round of them, and the rest at the end.
 protocol TileAhead {
-    /// How many rounds there are at most.
+    /// How many rounds there are for it, spread over the tile's steps.
     var rounds: Int { get }
     mutating func round()
     mutating func end()
@@ -17,9 +17,6 @@ struct PanelAhead<E: Real>: TileAhead {
     /// where they share its sets.
     @inline(__always) static var distance: Int { 8 }
 
-    /// Steps of depth in a round.
-    @inline(__always) static var steps: Int { 4 }
-
     var from: UnsafePointer<E>
     var step: Int
     var panel: UnsafeMutablePointer<E>?
@@ -27,17 +24,15 @@ struct PanelAhead<E: Real>: TileAhead {
     var segment: Int
     var rest: Int
     var jump: Int
-    /// Rows or pairs of lines that are left for this tile, and how many it takes each time.
+    /// Rows or pairs of lines that are left for this tile, which takes one each round.
     var left: Int
-    var perRound: Int
 
-    /// For one of `tiles` tiles of `depth` steps: its share of the next panel, `next` with `columns` × `rows`.
+    /// For one of `tiles` tiles: its share of the next panel, `next` with `columns` × `rows`.
     init(
-        next: Matrix<E>, rows: Int, columns: Int, into panel: UnsafeMutablePointer<E>, tile: Int, tiles: Int, depth: Int
+        next: Matrix<E>, rows: Int, columns: Int, into panel: UnsafeMutablePointer<E>, tile: Int, tiles: Int
     ) {
-        // With at least one row each round, four tiles are enough.
+        // A row every four steps is what memory keeps up with.
         let sharers = Swift.min(tiles, 4)
-        let rounds = pieces(depth, Self.steps)
         var first = 0
         if next.columnStride == 1 {
             let share = pieces(rows, sharers)
@@ -60,11 +55,10 @@ struct PanelAhead<E: Real>: TileAhead {
         }
         from = line
         rest = segment
-        perRound = pieces(left, rounds)
     }
 
     /// Only fetches `count` pairs of lines: the first `segment` are `step` elements apart.
-    init(first: UnsafePointer<E>, step: Int, segment: Int, jump: Int, count: Int, depth: Int) {
+    init(first: UnsafePointer<E>, step: Int, segment: Int, jump: Int, count: Int) {
         from = first
         line = first
         panel = nil
@@ -73,18 +67,13 @@ struct PanelAhead<E: Real>: TileAhead {
         rest = segment
         self.jump = jump
         left = count
-        perRound = pieces(count, pieces(depth, Self.steps))
     }
 
-    @inline(__always) var rounds: Int { perRound == 0 ? 0 : divide(left, by: perRound) }
+    @inline(__always) var rounds: Int { left }
 
     @inline(__always) mutating func round() {
-        left &-= perRound
-        var count = perRound
-        repeat {
-            one()
-            count &-= 1
-        } while count > 0
+        left &-= 1
+        one()
     }
 
     /// What the rounds left.

@@ -33,12 +33,17 @@ enum RegisterTile<E: Real, let rows: Int> {
         var b = b
         var k = 0
         if var ahead {
-            // Rounds of a few steps, so that what is done for the next panel costs few instructions for each; then the rest.
-            var rounds = Swift.min(ahead.rounds, depth / PanelAhead<E>.steps)
-            k = rounds &* PanelAhead<E>.steps
+            // What is done for the next panel is spread over the steps, at most one of its rows before each; then the rest.
+            var rounds = Swift.min(ahead.rounds, depth)
+            let steps = divide(depth, by: rounds)
+            k = rounds &* steps
             while rounds > 0 {
                 ahead.round()
-                for _ in 0..<PanelAhead<E>.steps { fetchedStep(&left, &right, &a, aRow, aDepth, &b, bDepth) }
+                var count = steps
+                repeat {
+                    fetchedStep(&left, &right, &a, aRow, aDepth, &b, bDepth)
+                    count &-= 1
+                } while count > 0
                 rounds &-= 1
             }
             while k < depth {
