@@ -59,6 +59,9 @@ extension UnsafePointer where Pointee == spinetail_array {
         return true
     }
 
+    /// Whether neighbours along the last axis are neighbours in memory.
+    var hasContiguousLastAxis: Bool { extent(-1) <= 1 || byteStride(-1) == itemSize || pointee.data == nil }
+
     func hasShape(of other: Descriptor) -> Bool {
         if rank != other.rank { return false }
         var axis = 0

@@ -3,6 +3,7 @@
 from . import functional, init, utils
 from .activation import *
 from .attention import *
+from .cache import *
 from .container import *
 from .convolution import *
 from .dropout import *
@@ -13,6 +14,8 @@ from .module import Module
 from .normalization import *
 from .parameter import Buffer, Parameter
 from .pooling import *
+from .position import *
+from .rotary import *
 from .sequential import *
 from .shape import *
 from .transformer import *

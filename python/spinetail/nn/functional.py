@@ -17,3 +17,4 @@ from ..functional.margin import *
 from ..functional.normalization import *
 from ..functional.padding import *
 from ..functional.pooling import *
+from ..functional.rotary import *

@@ -21,6 +21,7 @@
 #include "spinetail/pruning.h"
 #include "spinetail/random.h"
 #include "spinetail/reduction.h"
+#include "spinetail/rotary.h"
 #include "spinetail/pooling.h"
 
 #endif
