@@ -48,6 +48,13 @@ def test_lenet(tmp_path):
     assert float(re.search(r"test accuracy (\S+) %", text).group(1)) > 95
 
 
+def test_text(tmp_path):
+    text = run("text.py", tmp_path, "40")
+    before, after = (float(re.search(rf"held-out loss {when}: (\S+)", text).group(1)) for when in ("before", "after"))
+    assert 4.5 < before < 5.2 and after < 0.75 * before
+    assert len(text.partition("a sample:\n")[2]) >= 300
+
+
 def test_numpy_training(tmp_path):
     text = run("numpy_training.py", tmp_path, str(tmp_path / "losses.png"))
     assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .bert import BERT, BERTConfig
 from .digits import DigitsNet
+from .gpt import GPT, GPTConfig
 
-__all__ = ["DigitsNet"]
+__all__ = ["BERT", "GPT", "BERTConfig", "DigitsNet", "GPTConfig"]

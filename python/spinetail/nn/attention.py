@@ -29,7 +29,7 @@ class MultiheadAttention(Module):
     Shapes, with L queries, S keys, N samples: query (L, N, embed_dim), key (S, N, kdim), value (S, N, vdim), output as
     the query; with `batch_first` N comes first, and without a batch it is left out. The second output is the weights,
     (N, L, S), averaged over heads, or (N, num_heads, L, S) with `average_attn_weights=False`, or None without
-    `need_weights`, which is faster where there is no dropout.
+    `need_weights`, which is faster and takes less memory.
 
     Masks: `key_padding_mask` (N, S) and `attn_mask` (L, S) or (N · num_heads, L, S) are bool, and True means *ignore*
     (`scaled_dot_product_attention` has it the other way round), or numbers that are added to the scores. `is_causal`
@@ -138,17 +138,14 @@ class MultiheadAttention(Module):
             k, v = cat([k, nothing], 2), cat([v, nothing], 2)
         dropout = self.dropout if self.training else 0.0
         extra = k._array.shape[2] - source
-        explicit = need_weights or dropout > 0
-        if is_causal and key_padding_mask is None and not explicit and not extra and length <= source:
-            joined, weights = F.scaled_dot_product_attention(q, k, v, is_causal=True), None
+        if is_causal and key_padding_mask is None and not need_weights and not extra and length <= source:
+            joined, weights = F.scaled_dot_product_attention(q, k, v, None, dropout, True), None
         else:
             mask = self._mask(key_padding_mask, attn_mask, samples, length, source, extra, q._array.dtype)
-            if explicit:
+            if need_weights:
                 joined, weights = self._explicit(q, k, v, mask, dropout)
             else:
-                joined, weights = F.scaled_dot_product_attention(q, k, v, mask), None
-        if not need_weights:
-            weights = None
+                joined, weights = F.scaled_dot_product_attention(q, k, v, mask, dropout), None
         shape = (samples, length, self.embed_dim)
         if first:
             joined = joined.transpose(1, 2).reshape(*shape)
@@ -188,7 +185,7 @@ class MultiheadAttention(Module):
         if self._qkv_same_embed_dim:
             weight = self.in_proj_weight
             if q is k and k is v:
-                return _thirds(F.linear(q, weight, bias))
+                return thirds(F.linear(q, weight, bias))
             parts = [weight[i * width : (i + 1) * width] for i in range(3)]  # type: ignore[index]
         else:
             parts = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
@@ -275,7 +272,7 @@ class MultiheadAttention(Module):
         return weights @ v, weights
 
 
-def _thirds(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def thirds(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The three parts of the last axis, whose gradients are written into one array."""
     array = x._array
     width = array.shape[-1] // 3

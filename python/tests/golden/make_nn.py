@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from nn_cases import CASES, STEPS, inputs, masks
+from nn_cases import CASES, STEPS, build, inputs, masks
 
 
 def compute(name: str) -> dict[str, np.ndarray]:
     kind, arguments, keywords, _, call = CASES[name]
     torch.manual_seed(1)
-    module = getattr(torch.nn, kind)(*arguments, **keywords).double()
+    module = build(torch.nn, kind, arguments, keywords).double()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.randn(parameter.shape, dtype=torch.float64).mul(0.5).round(decimals=3))

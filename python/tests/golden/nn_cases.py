@@ -127,8 +127,57 @@ CASES: dict[str, tuple] = {
         [(6, 3, 8), (5, 3, 8)],
         {"tgt_mask": "triangle"},
     ),
+    "attention heads with widths": (
+        "MultiheadAttention",
+        (8, 4),
+        {"kdim": 5, "add_bias_kv": True, "batch_first": True},
+        [(3, 5, 8), (3, 6, 5), (3, 6, 8)],
+        {"average_attn_weights": False, "attn_mask": "numbers"},
+    ),
+    "decoder layer norm first": (
+        "TransformerDecoderLayer",
+        (8, 2, 12),
+        {"dropout": 0.0, "norm_first": True, "batch_first": True, "activation": "gelu", "layer_norm_eps": 1e-3},
+        [(3, 5, 8), (3, 6, 8)],
+        {
+            "tgt_mask": "causal 5",
+            "tgt_is_causal": True,
+            "tgt_key_padding_mask": "short",
+            "memory_key_padding_mask": "padding",
+        },
+    ),
+    "encoder": (
+        "TransformerEncoder",
+        (("TransformerEncoderLayer", (8, 2, 12), {"dropout": 0.0}), 2),
+        {"norm": ("LayerNorm", (8,), {}), "enable_nested_tensor": False, "mask_check": False},
+        [(6, 3, 8)],
+        {"mask": "causal", "is_causal": True},
+    ),
+    "decoder": (
+        "TransformerDecoder",
+        (("TransformerDecoderLayer", (8, 2, 12), {"dropout": 0.0, "batch_first": True}), 2),
+        {},
+        [(3, 5, 8), (3, 6, 8)],
+        {"tgt_mask": "causal 5", "memory_mask": "mask"},
+    ),
+    "transformer batch first": (
+        "Transformer",
+        (8, 2, 1, 1, 12),
+        {"dropout": 0.0, "batch_first": True, "norm_first": True, "bias": False},
+        [(3, 6, 8), (3, 5, 8)],
+        {"src_key_padding_mask": "padding", "memory_key_padding_mask": "padding", "tgt_mask": "causal 5"},
+    ),
 }
 STEPS = 2  # calls in training, so that running statistics are those of two batches
+
+
+def build(nn, kind: str, arguments: tuple, keywords: dict):
+    """The module of a library's `nn`; (class, arguments, keywords) among the arguments are modules too."""
+
+    def made(value):
+        return build(nn, *value) if isinstance(value, tuple) and value and isinstance(value[0], str) else value
+
+    return getattr(nn, kind)(*map(made, arguments), **{key: made(value) for key, value in keywords.items()})
 
 
 def masks() -> dict[str, np.ndarray]:
@@ -151,6 +200,7 @@ def masks() -> dict[str, np.ndarray]:
         "numbers": numbers,
         "number padding": number_padding,
         "causal": causal,
+        "causal 5": causal[:5, :5],
         "square": mask[:, :5],
         "short": padding[:, :5],
         "triangle": np.triu(np.full((5, 5), -np.inf), 1),

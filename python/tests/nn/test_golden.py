@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden.nn_cases import CASES, STEPS, inputs, masks
+from golden.nn_cases import CASES, STEPS, build, inputs, masks
 
 import spinetail as st
 import spinetail.nn as nn
@@ -44,7 +44,7 @@ def test_the_golden_values_belong_to_these_cases():
 @pytest.mark.parametrize("name", CASES)
 def test_golden(name):
     kind, arguments, keywords, _, call = CASES[name]
-    module = getattr(nn, kind)(*arguments, **keywords).double()
+    module = build(nn, kind, arguments, keywords).double()
     state = part(name, "state")
     assert list(module.state_dict()) == list(state), "the same keys in the same order"
     module.load_state_dict(state)
