@@ -23,6 +23,7 @@ TARGETS = {
     "half": Target("bfloat16 products against our own float32", 1.6, 1.3),
     "step 1": Target("a training step at batch 1", 12.0),
     "step 64": Target("a training step at batch 64", 1.5),
+    "gpt step": Target("a training step of a GPT of 4 layers", 1.4),
     "threads": Target("more threads against one", 1.85, 1.85),
 }
 
