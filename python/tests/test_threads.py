@@ -176,6 +176,27 @@ def test_float_control_is_left_alone(run_python):
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the threads of /proc")
+def test_helpers_move_off_their_caller_s_processor(run_python):
+    """They may run where the process may, before and after; bits are the same, wherever threads are put meanwhile."""
+    run_python(
+        program("""
+            st.set_num_threads(2)
+            threads = lambda: [int(name) for name in os.listdir("/proc/self/task")]
+            allowed = os.sched_getaffinity(0)
+            expected = product()
+            for _ in range(20):
+                for mask in ({min(allowed)}, allowed):
+                    for thread in threads(): os.sched_setaffinity(thread, mask)
+                    for _ in range(20): assert product() == expected
+                    end = time.monotonic() + 20
+                    while any(os.sched_getaffinity(thread) != mask for thread in threads()):
+                        assert time.monotonic() < end
+                        time.sleep(0.002)
+        """)
+    )
+
+
 # ---- forks
 
 

@@ -16,8 +16,9 @@ struct Pool {
     var limit: Int64  // workers with a number below this take part
     var started: Int64  // threads made so far, the caller not counted; changed by the owner alone
     var sleeping: Int64
-    var newest: Int64  // when the newest job came that was long enough for helpers that are awake
+    var newest: Int64  // when the newest job ended that was long enough for helpers that are awake
     var streak: Int64  // jobs that came soon after another and were too short to wake a helper
+    var processor: Int64  // where the newest job's caller ran
     // `generation`, which all watch, has a cache line to itself.
     var gap: (Int64, Int64, Int64, Int64, Int64, Int64, Int64, Int64)
     var generation: Int64  // counts jobs; workers wait for it to change
@@ -74,9 +75,7 @@ extension UnsafeMutablePointer where Pointee == Pool {
     func pays(cost: Int) -> Bool {
         if cost > wakingThreshold { return true }
         if cost <= awakeThreshold { return false }
-        let now = spinetail_now()
-        let before = spinetail_atomic_exchange(&pointee.newest, now)
-        if now &- before >= spinNanoseconds &+ Int64(truncatingIfNeeded: cost) {
+        if spinetail_now() &- spinetail_atomic_load(&pointee.newest) >= spinNanoseconds {
             spinetail_atomic_store(&pointee.streak, 0)
             return false
         }
@@ -85,9 +84,15 @@ extension UnsafeMutablePointer where Pointee == Pool {
         return awake || spinetail_atomic_add(&pointee.streak, 1) >= longStreak
     }
 
+    /// A job of `cost` has ended, in whatever threads: what comes soon after follows it.
+    func noteEnd(cost: Int) {
+        if cost > awakeThreshold { spinetail_atomic_store(&pointee.newest, spinetail_now()) }
+    }
+
     /// Runs a job in at most `threads` threads, this one included. The caller holds `owned`.
     func share(_ work: UnsafeMutablePointer<Job>, threads: Int) {
         start(threads &- 1)
+        spinetail_atomic_store(&pointee.processor, spinetail_processor())
         spinetail_atomic_store(&pointee.limit, Int64(truncatingIfNeeded: threads))
         spinetail_atomic_store(&pointee.job, Int64(truncatingIfNeeded: Int(bitPattern: work)))
         _ = spinetail_atomic_add(&pointee.generation, 1)
@@ -140,8 +145,10 @@ private func workerMain(_ memory: UnsafeMutableRawPointer) -> UnsafeMutableRawPo
     free(memory)
     let pool = worker.pool
     var seen: Int64 = 0
+    var moved: Int64 = 0
     while true {
         waitForJob(pool, after: seen)
+        stepAside(pool, &moved)
         seen = spinetail_atomic_load(&pool.pointee.generation)
         _ = spinetail_atomic_add(&pool.pointee.inside, 1)
         let address = spinetail_atomic_load(&pool.pointee.job)
@@ -153,6 +160,17 @@ private func workerMain(_ memory: UnsafeMutableRawPointer) -> UnsafeMutableRawPo
         }
         _ = spinetail_atomic_add(&pool.pointee.inside, -1)
     }
+}
+
+/// A helper on its caller's processor takes the time that it should save, and the system may leave the two together for
+/// tenths of a second: it moves to another one, at most once in a millisecond.
+private func stepAside(_ pool: UnsafeMutablePointer<Pool>, _ moved: inout Int64) {
+    let here = spinetail_processor()
+    if here < 0 || here != spinetail_atomic_load(&pool.pointee.processor) { return }
+    let now = spinetail_now()
+    if now &- moved < 1_000_000 { return }
+    moved = now
+    spinetail_leave_processor(here, spinetail_atomic_load(&pool.pointee.started))
 }
 
 private func waitForJob(_ pool: UnsafeMutablePointer<Pool>, after seen: Int64) {

@@ -28,11 +28,14 @@ func parallel<Task: ParallelTask>(
             floatControl: spinetail_float_control())
         return withUnsafeMutablePointer(to: &job) { job in
             let threads = Swift.min(workers, count)
-            if threads > 1, let pool = sharedPool(), pool.pays(cost: cost),
-                spinetail_try_lock(&pool.pointee.owned) != 0
-            {
-                pool.share(job, threads: threads)
-                spinetail_atomic_store(&pool.pointee.owned, 0)
+            if threads > 1, let pool = sharedPool() {
+                if pool.pays(cost: cost), spinetail_try_lock(&pool.pointee.owned) != 0 {
+                    pool.share(job, threads: threads)
+                    spinetail_atomic_store(&pool.pointee.owned, 0)
+                } else {
+                    job.runAll(worker: 0, polls: true)
+                }
+                pool.noteEnd(cost: cost)
             } else {
                 job.runAll(worker: 0, polls: count > 1)
             }

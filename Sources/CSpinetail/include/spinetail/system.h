@@ -117,6 +117,37 @@ static inline int64_t spinetail_processors(void) {
     return sysconf(_SC_NPROCESSORS_ONLN);
 }
 
+#if defined(__linux__)
+extern int sched_getcpu(void);  // sched.h has it for GNU's sources only
+#endif
+
+/// The processor that this thread is on, or -1 where that is not known.
+static inline int64_t spinetail_processor(void) {
+#if defined(__linux__)
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
+/// Moves this thread to another processor, if the process may use more than `threads` of them. The mask of processors that
+/// it may run on is narrowed for that moment only; one that somebody else sets meanwhile stays.
+static inline void spinetail_leave_processor(int64_t processor, int64_t threads) {
+#if defined(__linux__)
+    uint64_t mask[128] = {0}, others[128], now[128] = {0};
+    if (processor < 0 || processor >= (int64_t)sizeof mask * 8) return;
+    if (spinetail_processors() <= threads || syscall(SYS_sched_getaffinity, 0, sizeof mask, mask) <= 0) return;
+    memcpy(others, mask, sizeof mask);
+    others[processor / 64] &= ~((uint64_t)1 << processor % 64);
+    if (syscall(SYS_sched_setaffinity, 0, sizeof others, others) != 0) return;
+    if (syscall(SYS_sched_getaffinity, 0, sizeof now, now) > 0 && memcmp(now, others, sizeof now) == 0) {
+        syscall(SYS_sched_setaffinity, 0, sizeof mask, mask);
+    }
+#else
+    (void)processor, (void)threads;
+#endif
+}
+
 static inline int spinetail_try_lock(int64_t *p) { return __atomic_exchange_n(p, 1, __ATOMIC_SEQ_CST) == 0; }
 
 #pragma clang assume_nonnull end
