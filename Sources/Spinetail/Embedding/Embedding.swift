@@ -100,7 +100,11 @@ private func scatter<E: Real>(
     _ type: E.Type, _ dweight: Descriptor, _ doutput: Descriptor, _ indices: Indices, _ padding: Int64,
     _ byFrequency: Bool
 ) -> Int32 {
-    guard let w = dweight.pointer(type), let g = doutput.pointer(type) else { return Status.ok }
+    guard let w = dweight.pointer(type) else { return Status.ok }
+    let bytes = dweight.count &* MemoryLayout<E>.size
+    let clearing = Clear(memory: w, bytes: bytes)
+    let status = parallel(pieces(bytes, Clear.grain), cost: bytes / 16, clearing)
+    guard status == Status.ok, let g = doutput.pointer(type) else { return status }
     let rows = dweight.extent(0)
     let columns = dweight.extent(1)
     var counts: UnsafeMutablePointer<Int>? = nil
@@ -125,6 +129,17 @@ private func scatter<E: Real>(
         w: w, g: UnsafePointer(g), indices: indices, counts: counts, padding: Int(truncatingIfNeeded: padding),
         rows: rows, columns: columns, ranges: ranges)
     return parallel(strips &* ranges, cost: indices.count &* columns / 2, task)
+}
+
+private struct Clear: ParallelTask {
+    static var grain: Int { 1 << 18 }
+    let memory: UnsafeMutableRawPointer
+    let bytes: Int
+
+    func run(_ index: Int, worker: Int) {
+        let start = index &* Self.grain
+        memset(memory + start, 0, Swift.min(Self.grain, bytes &- start))
+    }
 }
 
 private struct Scatter<E: Real>: ParallelTask {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from .._native import kernels
-from .arrays import is_half
+from .arrays import empty, is_half
 
 Array = np.ndarray
+_INDICES = frozenset(map(np.dtype, (np.int64, np.int32)))
 
 
 def embedding(indices: Array, weight: Array) -> Array:
@@ -18,6 +19,12 @@ def embedding(indices: Array, weight: Array) -> Array:
     array([[[3., 4.],
             [1., 2.]]])
     """
+    try:  # what needs a copy, a view or an error in words goes on below
+        output = empty((*indices.shape, weight.shape[1]), weight.dtype)
+        kernels.embedding_forward(output, indices, weight)
+        return output
+    except (AttributeError, IndexError, TypeError, ValueError):
+        pass
     rows = _indices("embedding", indices)
     if not isinstance(weight, np.ndarray) or isinstance(weight, np.ma.MaskedArray):
         raise TypeError(f"[embedding] expected a Tensor or ndarray as weight, got {type(weight).__name__}")
@@ -26,7 +33,7 @@ def embedding(indices: Array, weight: Array) -> Array:
     table = weight if weight.flags.c_contiguous else np.array(weight, order="C")
     if is_half(table.dtype) and table.dtype.kind != "f":  # rows are copied, whatever their bits mean
         return embedding(rows, table.view(np.float16)).view(table.dtype)
-    output = np.empty((*rows.shape, table.shape[1]), table.dtype)
+    output = empty((*rows.shape, table.shape[1]), table.dtype)
     try:
         kernels.embedding_forward(output, rows, table)
     except IndexError:
@@ -56,7 +63,7 @@ def embedding_backward(
             f"{list(picked.shape)} (expected the same and one axis more)"
         )
     gradient = grad_output if grad_output.flags.c_contiguous else np.array(grad_output, order="C")
-    dweight = np.zeros((rows, gradient.shape[-1]), gradient.dtype)
+    dweight = empty((rows, gradient.shape[-1]), gradient.dtype)
     padding = -1 if padding_idx is None else int(padding_idx)
     try:
         kernels.embedding_backward(dweight, gradient, picked, padding, int(scale_grad_by_freq))
@@ -81,7 +88,7 @@ def renormalize(indices: Array, weight: Array, max_norm: float, norm_type: float
 def _indices(name: str, indices: Array) -> Array:
     if not isinstance(indices, np.ndarray) or isinstance(indices, np.ma.MaskedArray):
         raise TypeError(f"[{name}] expected a Tensor or ndarray of indices, got {type(indices).__name__}")
-    if indices.dtype not in (np.int64, np.int32):
+    if indices.dtype not in _INDICES:
         raise TypeError(f"[{name}] expected indices of dtype int64 or int32, got {indices.dtype}")
     return indices if indices.flags.c_contiguous else np.array(indices, order="C")
 

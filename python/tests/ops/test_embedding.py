@@ -54,6 +54,16 @@ def test_threads_do_not_matter(columns):
     np.testing.assert_allclose(results[0][1], expected, atol=2e-3)
 
 
+def test_large_gradients_are_cleared():
+    """Their memory is an earlier output's."""
+    i = np.array([70_000, 3, 3])
+    for value in (1.0, 2.0):
+        actual = ops.embedding_backward(np.full((3, 9), value, np.float32), i, 70_001)
+        assert actual[3, 0] == 2 * value and actual[70_000, 8] == value and actual.sum() == 27 * value
+        del actual
+    assert not ops.embedding_backward(np.zeros((0, 9), np.float32), np.zeros(0, int), 70_001).any()
+
+
 def test_layouts_and_zero_sizes():
     w = np.random.default_rng(2).standard_normal((6, 5))
     i = np.array([[0, 5], [2, 1], [4, 3]])

@@ -13,8 +13,8 @@
 spinetail_status spinetail_embedding_forward(
     const spinetail_array *output, const spinetail_array *indices, const spinetail_array *weight);
 
-/// dweight[indices[i], :] += doutput[i, :] in the order of i, where the index is not `padding` (negative: none). With
-/// `by_frequency`, each is divided by how often its index occurs.
+/// dweight[r, :] = Σ doutput[i, :] over the i with indices[i] = r, in their order; 0 where there is none, and in the row
+/// `padding` (negative: none). With `by_frequency`, each is divided by how often its index occurs.
 spinetail_status spinetail_embedding_backward(
     const spinetail_array *dweight, const spinetail_array *doutput, const spinetail_array *indices, int64_t padding,
     int64_t by_frequency);
