@@ -61,10 +61,10 @@ static PyObject *run(const kernel *k, PyObject *const *arguments, Py_ssize_t cou
 
 #define KERNEL(name, ...)                                                                                              \
     static spinetail_status call_##name(slot *s) { return spinetail_##name(EACH(ARGUMENT, __VA_ARGS__)); }             \
+    static const kernel row_##name = {#name, #__VA_ARGS__, call_##name};                                               \
     static PyObject *py_##name(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {                       \
-        static const kernel row = {#name, #__VA_ARGS__, call_##name};                                                  \
         (void)module;                                                                                                  \
-        return run(&row, arguments, count);                                                                            \
+        return run(&row_##name, arguments, count);                                                                     \
     }
 #include "kernels.inc"
 #undef KERNEL
@@ -188,6 +188,16 @@ finish:
     return result;
 }
 
+static const kernel *row_of(const char *name) {
+#define KERNEL(known, ...)                                                                                             \
+    if (strcmp(name, #known) == 0) return &row_##known;
+#include "kernels.inc"
+#undef KERNEL
+    return NULL;
+}
+
+#include "shortcut.h"
+
 // ---- what is not a kernel
 
 static PyObject *get_num_threads(PyObject *module, PyObject *none) {
@@ -246,6 +256,7 @@ static PyMethodDef methods[] = {
     {"empty", (PyCFunction)(void (*)(void))empty, METH_FASTCALL, NULL},
     {"get_num_threads", get_num_threads, METH_NOARGS, NULL},
     {"set_num_threads", set_num_threads, METH_O, NULL},
+    {"shortcut", make_shortcut, METH_VARARGS, NULL},
     {"signatures", signatures, METH_NOARGS, NULL},
     {"register_bfloat16", register_bfloat16, METH_O, NULL},
     {NULL, NULL, 0, NULL},

@@ -6,6 +6,8 @@ Functions enrol by having the keyword; `ARGUMENTS` and `SPECIAL` of test_doors s
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from functional.test_doors import ARGUMENTS, FAMILIES, A, I
@@ -32,6 +34,8 @@ def takes_out(name: str) -> bool:
     function = getattr(st, name)
     if name in door.WRITERS:
         return True
+    if inspect.isbuiltin(function):
+        return "out" in inspect.signature(function).parameters
     while function is not None:
         code = getattr(function, "__code__", None)
         if code is not None and "out" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:

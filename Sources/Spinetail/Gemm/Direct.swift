@@ -6,6 +6,9 @@ extension Product {
     /// Rows × columns × depth below which packing A costs more than it brings.
     static var directVolume: Int { 6_500_000 }
 
+    /// Rows × columns × depth below which another thread would not pay.
+    static var aloneVolume: Int { 393_216 }
+
     var prefersDirect: Bool {
         let size = MemoryLayout<E>.size
         if columns &* depth &* size > 512 << 10 || depth > 4096 { return rows <= 7 && b.columnStride == 1 }
@@ -19,7 +22,7 @@ extension Product {
 
     /// Operands that fit into a common second-level cache are read where they stand at almost full speed.
     var prefersNear: Bool {
-        b.columnStride == 1 && rows > 16 && depth >= 64 && depth <= 1024 && !rowsCollide
+        b.columnStride == 1 && rows > 16 && depth >= 64 && depth <= 1024 && !rowsCollide && !prefersWriting
             && depth &* (rows &+ columns) &* MemoryLayout<E>.size <= 896 << 10
     }
 
@@ -55,11 +58,12 @@ extension Product {
 
     func runDirect() -> Int32 {
         let volume = rows &* columns &* depth
-        if volume <= 262_144 && b.columnStride == 1 && depth < DirectPass<E>.copiedDepth {
+        let alone = volume <= Self.aloneVolume
+        if alone && b.columnStride == 1 && (depth < DirectPass<E>.copiedDepth || columns <= E.Lanes.width) {
             direct(rows: 0, to: rows, columns: 0, to: columns, panel: nil)
             return Status.ok
         }
-        let workers = volume <= 262_144 ? 1 : workerLimit()
+        let workers = alone ? 1 : workerLimit()
         let plan = DirectBlocks(product: self, workers: workers)
         guard let scratch = Scratch.take(plan.panelBytes &* workers) else { return Status.noMemory }
         defer { Scratch.give(scratch) }
@@ -91,12 +95,15 @@ struct DirectBlocks<E: Real> {
 
     init(product: Product<E>, workers: Int) {
         self.product = product
-        rowTasks = pieces(product.rows, 12 &* Tile<E>.rows)
-        rows = pieces(product.rows, rowTasks)
+        // Threads that split the columns write to the same line of C in every row, and wait for each other's.
+        let shares = product.rows >= 24 &* workers && workers > 1 ? workers : 1
+        let blocks = pieces(product.rows, 12 &* Tile<E>.rows)
+        rows = pieces(product.rows, roundUp(blocks, shares))
+        rowTasks = pieces(product.rows, rows)
         let panels = pieces(product.columns, Tile<E>.columns)
-        let groups = workers == 1 ? 1 : Swift.min(panels, pieces(4 &* workers, rowTasks))
+        let groups = workers == shares ? 1 : Swift.min(panels, pieces(4 &* workers, rowTasks))
         columns = pieces(panels, groups) &* Tile<E>.columns
-        tasks = pieces(product.rows, rows) &* pieces(product.columns, columns)
+        tasks = rowTasks &* pieces(product.columns, columns)
     }
 
     var panelBytes: Int {

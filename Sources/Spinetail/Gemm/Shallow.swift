@@ -12,6 +12,11 @@ extension Product {
             && columns >= 4 &* Tile<E>.columns && volume > (depth < 64 ? 65_536 : 1 << 22)
     }
 
+    /// A C that leaves the near cache, whatever else fits there (1024×64×1024 read in place 1140 µs, here 922).
+    var prefersWriting: Bool {
+        prefersShallow && depth <= 128 && rows &* columns &* MemoryLayout<E>.size > 1 << 20
+    }
+
     func runShallow() -> Int32 {
         let height = ShallowTiles<E>.height(for: rows)
         let tiles = pieces(rows, height)

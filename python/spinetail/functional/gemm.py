@@ -170,6 +170,9 @@ def matmul_gradients(grad, a, b):
     return lambda: product(grad, b.swapaxes(-1, -2)), lambda: product(a.swapaxes(-1, -2), grad)
 
 
+matmul = ops.shortcut(matmul)
+
+
 def _lift(value) -> Tensor:
     """An array beside a tensor, as a tensor."""
     if isinstance(value, ndarray) and not isinstance(value, np.ma.MaskedArray):

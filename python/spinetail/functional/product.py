@@ -45,25 +45,6 @@ def _ranks(name: str, *expected) -> None:
             raise ValueError(f"[{name}] expected {rank} dimensions, but got shape {list(operand._array.shape)}")
 
 
-def _short(door: Callable) -> Callable:
-    """A product's door with a short way for plain arrays of the right ranks, and for a tensor in front."""
-    function = door.__wrapped__
-    rank = 2 if function.__name__ == "mm" else 3
-
-    @wraps(function)
-    def run(input, mat2, *, out=None):
-        if out is None:
-            if type(input) is ndarray and type(mat2) is ndarray:
-                if input.ndim == rank == mat2.ndim and (rank == 2 or len(input) == len(mat2)):
-                    return ops.matmul(input, mat2)
-            elif type(input) is Tensor:
-                return function(input, mat2)
-        return door(input, mat2, out=out)
-
-    return run
-
-
-@_short
 @operation
 def mm(input, mat2, *, out=None):
     """The product of two matrices: (n, m) times (m, p).
@@ -76,6 +57,26 @@ def mm(input, mat2, *, out=None):
     mat2 = lift(mat2)
     _ranks("mm", (input, 2), (mat2, 2))
     return matmul(input, mat2)
+
+
+_mm, mm = mm.__wrapped__, ops.shortcut(mm, matrices=True)
+
+
+def _short(door: Callable) -> Callable:
+    """The door of `bmm` with a short way for plain arrays of equal batches, and for a tensor in front."""
+    function = door.__wrapped__
+
+    @wraps(function)
+    def run(input, mat2, *, out=None):
+        if out is None:
+            if type(input) is ndarray and type(mat2) is ndarray:
+                if input.ndim == 3 == mat2.ndim and len(input) == len(mat2):
+                    return ops.matmul(input, mat2)
+            elif type(input) is Tensor:
+                return function(input, mat2)
+        return door(input, mat2, out=out)
+
+    return run
 
 
 @_short
@@ -189,7 +190,7 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     tensor([[2., 1.],
             [1., 2.]])
     """
-    return _add_product("addmm", input, lift(mat1), lift(mat2), mm.__wrapped__, beta, alpha)
+    return _add_product("addmm", input, lift(mat1), lift(mat2), _mm, beta, alpha)
 
 
 @operation

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 import numpy as np
 
 from .._native import kernels
@@ -51,6 +54,16 @@ def matmul(a: np.ndarray, b: np.ndarray, out_dtype: np.dtype | None = None) -> n
     out = _product(left, right, (*leading, left.shape[-2], right.shape[-1]), out_dtype)
     shape = (*batch, *(() if a.ndim == 1 else (a.shape[-2],)), *(() if b.ndim == 1 else (b.shape[-1],)))
     return out.reshape(shape)
+
+
+def shortcut(careful: Callable, matrices: bool = False) -> Callable:
+    """`careful(input, other, *, out=None)` without a Python frame for plain arrays that the kernel takes: for matrices
+    alone, or for batches of them too.
+    """
+    words = getattr(careful, "__wrapped__", careful).__code__.co_varnames
+    doc = f"{careful.__name__}({words[0]}, {words[1]}, *, out=None)\n--\n\n{careful.__doc__}"
+    recipes = (None, None, _MATRICES, None if matrices else _BATCHES)
+    return kernels.shortcut(careful, sys.modules[careful.__module__], doc, "matmul", 2, recipes, (None, 0))
 
 
 def _product(a: np.ndarray, b: np.ndarray, shape: tuple[int, ...], out_dtype: np.dtype | None = None) -> np.ndarray:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import pickle
+
 import numpy as np
 import pytest
 
@@ -144,3 +148,60 @@ def test_add_products_have_gradients():
     assert gradcheck(lambda c, a, b: st.addmm(c, a, b, beta=0.5, alpha=2), inputs)
     inputs = [st.randn(*s, dtype=st.float64, requires_grad=True) for s in ((2, 3, 4), (2, 3, 5), (2, 5, 4))]
     assert gradcheck(lambda c, a, b: st.baddbmm(c, a, b, beta=0.5, alpha=2), inputs)
+
+
+@pytest.mark.parametrize("name", ["matmul", "mm"])
+def test_products_without_a_frame_are_functions_like_others(name):
+    function = getattr(st, name)
+    assert pickle.loads(pickle.dumps(function)) is function and copy.deepcopy(function) is function
+    assert function.__name__ == name and function.__module__.startswith("spinetail.functional.")
+    assert function.__doc__.startswith("The product of two matrices" if name == "mm" else "The matrix product")
+    assert list(inspect.signature(function).parameters)[2] == "out"
+
+
+class Plain(np.ndarray):
+    """A subclass that adds nothing."""
+
+
+@pytest.mark.parametrize("name", ["matmul", "mm"])
+def test_products_without_a_frame_hand_on_what_is_not_plain(name):
+    function, (first, second) = getattr(st, name), list(inspect.signature(getattr(st, name)).parameters)[:2]
+    a, b = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4)
+    out = np.empty((2, 4))
+    expected = a @ b
+    for result in (
+        function(a, b),
+        function(a, **{second: b}),
+        function(**{first: a, second: b}),
+        function(a, b, out=out),
+        function(a.view(Plain), b),
+        function(a.astype(">f8"), b),
+        function(np.asfortranarray(a), b[:, ::-1])[:, ::-1],
+        function(a.astype(np.int64), b.astype(np.int64)),
+    ):
+        assert type(result) is np.ndarray and np.array_equal(result, expected)
+    assert out is function(a, b, out=out)
+    for result in (function(st.tensor(a), b), function(a, st.tensor(b)), function(st.tensor(a), st.tensor(b))):
+        assert isinstance(result, st.Tensor) and np.array_equal(result.numpy(), expected)
+    for wrong, error in (
+        ((a, a), ValueError),
+        ((a, b.astype(np.float32)), TypeError),
+        ((a,), TypeError),
+        ((a, b, a), TypeError),
+        ((np.ma.masked_array(a), b), TypeError),
+        ((a, "b"), TypeError),
+        ((a.astype(complex), b.astype(complex)), TypeError),
+    ):
+        with pytest.raises(error):
+            function(*wrong)
+
+
+def test_mm_takes_matrices_alone():
+    for shapes in (((2, 3), (3,)), ((3,), (3, 2)), ((1, 2, 3), (1, 3, 2))):
+        with pytest.raises(ValueError, match="2 dimensions"):
+            st.mm(*map(np.ones, shapes))
+
+
+def test_matmul_of_no_elements():
+    assert st.matmul(np.ones((0, 3)), np.ones((3, 2))).shape == (0, 2)
+    assert np.array_equal(st.matmul(np.ones((2, 0)), np.ones((0, 2))), np.zeros((2, 2)))

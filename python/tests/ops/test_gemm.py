@@ -334,6 +334,9 @@ def test_nan_and_infinity_propagate():
         (64, 10, 512),
         (700, 500, 1100),
         (40, 40, 5000),
+        (100, 100, 100),
+        (49, 70, 200),
+        (341, 33, 130),
     ],
 )
 def test_same_bits_for_any_number_of_threads(shape):
