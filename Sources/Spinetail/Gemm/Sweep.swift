@@ -24,7 +24,7 @@ extension Product {
     func runSweep() -> Int32 {
         let size = MemoryLayout<E>.size
         let workers = workerLimit()
-        let step = sweepColumns(workers)
+        let step = sweepColumns(columns, rows: rows, depth: depth, sums: sweepSums, workers: workers)
         // A single row of A is packed as it stands.
         let isPacked = rows == 1 && a.columnStride == 1
         let packedBytes = isPacked ? 0 : roundUp(roundUp(depth, 8) &* rows &* size, 64)
@@ -39,15 +39,6 @@ extension Product {
             sumsRow: sumsRow, columnsPerTask: step)
         return parallel(
             pieces(columns, step), cost: columns &* depth / 64 &* (rows &+ 3), workers: workers, task)
-    }
-
-    /// Columns of a task. Sums do not depend on it, so the number of threads may decide it: each should get as many as
-    /// another.
-    private func sweepColumns(_ workers: Int) -> Int {
-        let fitting = Swift.min(divide(sweepSums, by: rows), divide(1 << 26, by: rows &* depth))
-        let largest = Swift.min(4096, Swift.max(128, fitting & ~31))
-        let tasks = roundUp(pieces(columns, largest), workers)
-        return Swift.max(64, roundUp(pieces(columns, tasks), 32))
     }
 
     /// A in groups of eight columns: element (r, k) at [k / 8 · rows · 8 + r · 8 + k % 8].
@@ -86,6 +77,15 @@ extension Product {
             }
         }
     }
+}
+
+/// Columns of a task where `sums` may be summed at a time. No sum depends on it, so the number of threads may decide it:
+/// each should get as many as another.
+func sweepColumns(_ columns: Int, rows: Int, depth: Int, sums: Int, workers: Int) -> Int {
+    let fitting = Swift.min(divide(sums, by: rows), divide(1 << 26, by: rows &* depth))
+    let largest = Swift.min(4096, Swift.max(128, fitting & ~31))
+    let tasks = roundUp(pieces(columns, largest), workers)
+    return Swift.max(64, roundUp(pieces(columns, tasks), 32))
 }
 
 private struct SweepColumns<E: Real>: ParallelTask {

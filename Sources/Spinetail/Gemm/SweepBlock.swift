@@ -7,6 +7,19 @@ protocol SweepSource<Sum> {
     static func load(_ p: UnsafePointer<Number>) -> Sum.Lanes
     /// The first `count` lanes, zeros in the others.
     static func load(_ p: UnsafePointer<Number>, count: Int) -> Sum.Lanes
+    /// Two vectors of the `left` numbers that there still are, zeros behind them. Where `isSplit`, the first numbers of
+    /// pairs come in the first one and the second ones in the other.
+    static func loadTwo(_ p: UnsafePointer<Number>, left: Int) -> (Sum.Lanes, Sum.Lanes)
+    static var isSplit: Bool { get }
+}
+
+extension SweepSource {
+    @inline(__always) static var isSplit: Bool { false }
+    @inline(__always) static func loadTwo(_ p: UnsafePointer<Number>, left: Int) -> (Sum.Lanes, Sum.Lanes) {
+        let width = Sum.Lanes.width
+        if left >= 2 &* width { return (load(p), load(p + width)) }
+        return (load(p, count: left), load(p + width, count: Swift.max(0, left &- width)))
+    }
 }
 
 /// c += a · b for a few rows; a is packed in groups of eight columns, b's rows run along memory and are streamed. c's rows
@@ -20,6 +33,9 @@ struct SweepBlock<S: SweepSource> {
     let rows: Int
     let columns: Int
     let depth: Int
+
+    /// Whether two vectors of each of b's rows stay in registers.
+    @inline(__always) static var isPair: Bool { MemoryLayout<S.Sum.Lanes>.size == 64 }
 
     func run() {
         // The processor foresees long runs by itself, and a single row needs all of its loads.
@@ -51,7 +67,7 @@ private struct SweepStrip<S: SweepSource> {
     /// How many of the next eight rows of b are fetched with each four rows of a.
     let fetches: Int
 
-    @inline(__always) private static var isPair: Bool { MemoryLayout<Lanes>.size == 64 }
+    @inline(__always) private static var isPair: Bool { SweepBlock<S>.isPair }
     @inline(__always) private static var width: Int { Lanes.width }
     @inline(__always) private static var step: Int { isPair ? 2 &* width : width }
 
@@ -66,29 +82,22 @@ private struct SweepStrip<S: SweepSource> {
 
     @inline(never) private func last(_ i: Int) { multiply(i, part: true) }
 
-    @inline(__always) private func load(_ k: Int, _ i: Int, part: Bool) -> Lanes {
+    @inline(__always) private func load(_ k: Int, _ i: Int, part: Bool) -> (Lanes, Lanes) {
         let p = b + (k &* bRow &+ i)
-        return part ? S.load(p, count: Swift.max(0, columns &- i)) : S.load(p)
+        if Self.isPair { return S.loadTwo(p, left: part ? columns &- i : Self.step) }
+        let one = part ? S.load(p, count: columns &- i) : S.load(p)
+        return (one, one)
     }
 
     @inline(__always) private func multiply(_ i: Int, part: Bool) {
-        let j = i &+ Self.width
-        let l0 = load(0, i, part: part)
-        let l1 = load(1, i, part: part)
-        let l2 = load(2, i, part: part)
-        let l3 = load(3, i, part: part)
-        let l4 = load(4, i, part: part)
-        let l5 = load(5, i, part: part)
-        let l6 = load(6, i, part: part)
-        let l7 = load(7, i, part: part)
-        let r0 = Self.isPair ? load(0, j, part: part) : l0
-        let r1 = Self.isPair ? load(1, j, part: part) : l1
-        let r2 = Self.isPair ? load(2, j, part: part) : l2
-        let r3 = Self.isPair ? load(3, j, part: part) : l3
-        let r4 = Self.isPair ? load(4, j, part: part) : l4
-        let r5 = Self.isPair ? load(5, j, part: part) : l5
-        let r6 = Self.isPair ? load(6, j, part: part) : l6
-        let r7 = Self.isPair ? load(7, j, part: part) : l7
+        let (l0, r0) = load(0, i, part: part)
+        let (l1, r1) = load(1, i, part: part)
+        let (l2, r2) = load(2, i, part: part)
+        let (l3, r3) = load(3, i, part: part)
+        let (l4, r4) = load(4, i, part: part)
+        let (l5, r5) = load(5, i, part: part)
+        let (l6, r6) = load(6, i, part: part)
+        let (l7, r7) = load(7, i, part: part)
         let eight = Eight(
             l0: l0, l1: l1, l2: l2, l3: l3, l4: l4, l5: l5, l6: l6, l7: l7, r0: r0, r1: r1, r2: r2, r3: r3, r4: r4,
             r5: r5, r6: r6, r7: r7)
@@ -165,15 +174,19 @@ private struct SweepStrip<S: SweepSource> {
             var i = 0
             while i < columns {
                 let q = c + (r &* cRow &+ i)
-                var sum = Lanes.load(q)
+                var left = Lanes.load(q)
+                var right = Self.isPair ? Lanes.load(q + Self.width) : .zero
                 var k = 0
                 while k < steps {
-                    sum = Lanes.fma(
-                        Lanes(repeating: a[8 &* r &+ k]), S.load(b + (k &* bRow &+ i), count: columns &- i), sum)
+                    let value = Lanes(repeating: a[8 &* r &+ k])
+                    let (one, other) = load(k, i, part: true)
+                    left = Lanes.fma(value, one, left)
+                    if Self.isPair { right = Lanes.fma(value, other, right) }
                     k &+= 1
                 }
-                sum.store(q)
-                i &+= Lanes.width
+                left.store(q)
+                if Self.isPair { right.store(q + Self.width) }
+                i &+= Self.step
             }
             r &+= 1
         }

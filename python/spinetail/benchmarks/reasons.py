@@ -26,7 +26,20 @@ APART = (
 MEMORY = "one thread: the matrix comes from memory or the last cache once, at 90 to 98 % of the read rate"
 SUMS = (
     "float32 makes 147 to 162 of 177 GFLOP/s and bfloat16 takes the same multiply-adds, which caps the ratio at "
-    "1.1 to 1.2; the CPU's own bfloat16 product (vdpbf16ps) has 0.47 of float32's rate"
+    "1.1 to 1.2; the CPU's own bfloat16 product (vdpbf16ps) makes 86 with 20 independent sums, 126 at most when mixed "
+    "with multiply-adds, so widening is the faster way"
+)
+WEIGHTS = (
+    "float32 makes 131 to 160 of 177 GFLOP/s on one thread; of bfloat16's time at 32×768×2304 84 % is the same tile, "
+    "14 % widens twelve columns at a time (perf); half the bytes bring nothing where the sums are the limit"
+)
+EIGHT_ROWS = (
+    "one thread makes 118 to 125 of 177 GFLOP/s, 157 at most: 16 instructions widen for 128 multiply-adds on the same "
+    "two ports; float32 makes 73 to 86"
+)
+EIGHT_DOTS = (
+    "one thread makes 123 of 177 GFLOP/s, 142 at most: 8 instructions widen for 32 multiply-adds on the same "
+    "two ports; float32 makes 80"
 )
 TOGETHER = (
     "two threads: turns in which both were on one processor after their process had been stopped (200 to 430 switches "
@@ -61,15 +74,21 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("1×768×3072", "1×4096×4096"), NEAR),
         **dict.fromkeys(("1×768×3072 cold", "1×4096×4096 cold"), MEMORY),
     },
-    "half": dict.fromkeys(
-        [
-            "1024×1024×1024",
-            *(f"{m}×{k}×{n}" for m in (128, 512) for k, n in ((768, 768), (768, 3072), (3072, 768))),
-            "linear 64×4096×11008",
-            *(f"linear {m}×{k}×{n}" for m in (128, 512) for k, n in ((768, 2304), (4096, 4096))),
-        ],
-        SUMS,
-    ),
+    "half": {
+        **dict.fromkeys(
+            [
+                "1024×1024×1024",
+                *(f"{m}×{k}×{n}" for m in (32, 128, 512) for k, n in ((768, 768), (768, 3072), (3072, 768))),
+                "32×4096×4096",
+                "linear 64×4096×11008",
+                *(f"linear {m}×{k}×{n}" for m in (128, 512) for k, n in ((768, 2304), (4096, 4096))),
+            ],
+            SUMS,
+        ),
+        **dict.fromkeys(("linear 32×768×2304", "linear 32×4096×4096"), WEIGHTS),
+        **dict.fromkeys(("8×768×768", "8×768×3072", "8×3072×768"), EIGHT_ROWS),
+        "linear 8×768×2304": EIGHT_DOTS,
+    },
     "activation": {
         "tanh 65,536": LOOKUPS,
         **dict.fromkeys(

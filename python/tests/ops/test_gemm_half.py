@@ -19,6 +19,8 @@ DEPTHS = [0, 1, 2, 15, 16, 17, 31, 33, 65]
 LARGE = [(200, 300, 400), (97, 513, 500), (14, 2100, 33), (1, 700, 900), (6, 300, 1000), (530, 40, 800), (300, 2, 600)]
 # Layers' weights that are widened where they stand.
 LARGE += [(32, 205, 131), (61, 197, 77), (28, 192, 64)]
+# Several blocks of depth, and tasks with rows that are packed once for each thread or once for all.
+LARGE += [(47, 331, 1003), (97, 141, 2100), (150, 33, 2111)]
 
 
 def matrix(rng, rows, columns, dtype, layout="C"):
