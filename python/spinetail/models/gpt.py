@@ -11,7 +11,7 @@ import numpy as np
 from .. import nn
 from ..autograd import Tensor, no_grad, wrap
 from ..functional.filling import arange
-from ..nn.attention import thirds
+from ..functional.thirds import thirds
 from .sampling import sample
 
 __all__ = ["GPT", "GPTConfig"]
@@ -50,15 +50,9 @@ class _Attention(nn.Module):
         heads = (batch, length, self.n_head, width // self.n_head)
         q, k, v = (part.reshape(*heads).transpose(1, 2) for part in thirds(self.c_attn(x)))
         dropout = self.dropout if self.training else 0.0
-        before = 0
         if cache is not None:
-            before = cache.length
             k, v = cache.append(k, v)
-        if before == 0 or length == 1:
-            y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=before == 0)
-        else:
-            mask = np.tri(length, before + length, before, np.bool_)
-            y = F.scaled_dot_product_attention(q, k, v, wrap(mask), dropout)
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, causal="lower_right")
         found: Tensor = self.resid_dropout(self.c_proj(y.transpose(1, 2).reshape(batch, length, width)))
         return found
 
@@ -187,10 +181,11 @@ class GPT(nn.Module):
         tokens = np.array(idx.numpy())
         caches = self.make_caches(len(tokens), cache_dtype) if use_cache else None
         done = np.zeros(len(tokens), np.bool_)
+        modules = list(self.modules())
         for _ in range(max_new_tokens):
-            training = [module for module in self.modules() if module.training]
-            for module in training:
-                module.training = False
+            training = [module.__dict__ for module in modules if module.training]
+            for fields in training:  # past `Module.__setattr__`, which takes longer than a layer
+                fields["training"] = False
             try:
                 with no_grad():
                     given = tokens[:, -block:]
@@ -203,8 +198,8 @@ class GPT(nn.Module):
                     logits = self.lm_head(last)
                     found = sample(logits, temperature, top_k, top_p).numpy()
             finally:
-                for module in training:
-                    module.training = True
+                for fields in training:
+                    fields["training"] = True
             if stop_token is not None:
                 found = np.where(done, stop_token, found)
                 done |= found == stop_token

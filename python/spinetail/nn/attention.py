@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor, record_many, wrap
-from ..autograd.tape import enabled
+from ..autograd import Tensor, wrap
 from ..functional.door import lift
-from ..functional.joining import cat, stack
+from ..functional.joining import cat
+from ..functional.thirds import thirds
 from . import functional as F
 from . import init
 from .linear import Linear
@@ -270,24 +270,3 @@ class MultiheadAttention(Module):
         if dropout:
             weights = F.dropout(weights, dropout)
         return weights @ v, weights
-
-
-def thirds(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The three parts of the last axis, whose gradients are written into one array."""
-    array = x._array
-    width = array.shape[-1] // 3
-    parts = [array[..., i * width : (i + 1) * width] for i in range(3)]
-    if not (x._requires_grad and enabled()):
-        return tuple(map(wrap, parts))  # type: ignore[return-value]
-
-    def backward(*grads: Any) -> tuple[Any, ...]:
-        if any(isinstance(grad, Tensor) for grad in grads):
-            zero = wrap(np.zeros_like(parts[0]))
-            joined = stack([zero if grad is None else grad for grad in grads], -2)
-            return (joined.reshape(array.shape),)
-        whole = np.empty(array.shape, array.dtype)
-        for i, grad in enumerate(grads):
-            whole[..., i * width : (i + 1) * width] = 0 if grad is None else grad
-        return (whole,)
-
-    return record_many(parts, (x,), backward, name="thirds", twice=True)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._native import kernels
+from .arrays import empty
 
 _NAME = "scaled_dot_product_attention"
 
@@ -135,7 +136,7 @@ def scaled_dot_product_attention_backward(
         return tuple(g if g is None else g.astype(dtype) for g in grads)
     (q, k, v, mask), query_lead, key_lead = _aligned(query, key, value, attn_mask, enable_gqa)
     doutput = _contiguous_rows(grad_output.reshape(saved.output.shape))
-    dq, dk, dv = _like(q, q.shape[3]), _like(k, k.shape[3]), _like(v, v.shape[3])
+    dq, dk, dv = _thirds(q, k, v) or (_like(q, q.shape[3]), _like(k, k.shape[3]), _like(v, v.shape[3]))
     dmask = np.zeros((*q.shape[:3], k.shape[2]), dtype.type) if mask_gradient else None
     kernels.attention_backward(
         dq, dk, dv, dmask, doutput, saved.output, saved.lse, q, k, v, mask, _slopes(terms, query_lead, q.dtype),
@@ -220,8 +221,29 @@ def _like(array: np.ndarray, width: int) -> np.ndarray:
     batch, heads, length, _ = array.shape
     strides = array.strides
     if 0 < strides[1] < strides[2]:
-        return np.empty((batch, length, heads, width), array.dtype.type).swapaxes(1, 2)
-    return np.empty((batch, heads, length, width), array.dtype.type)
+        return empty((batch, length, heads, width), np.dtype(array.dtype.type)).swapaxes(1, 2)
+    return empty((batch, heads, length, width), np.dtype(array.dtype.type))
+
+
+def _thirds(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, ...] | None:
+    """Uninitialised gradients of operands that are thirds of each row of one array, as a fused projection gives them:
+    thirds of one array too, so that the projection's gradient need not be put together."""
+    batch, heads, length, width = q.shape
+    part = heads * width * q.itemsize
+    if not q.strides == k.strides == v.strides or q.shape != k.shape or q.shape != v.shape:
+        return None
+    if q.strides[1:] != (width * q.itemsize, q.strides[2], q.itemsize) or 0 in q.shape:
+        return None
+    first, second, third = (a.__array_interface__["data"][0] for a in (q, k, v))
+    if second - first != part or third - second != part:
+        return None
+    if q.strides[0] == length * q.strides[2] == length * 3 * part:
+        whole = empty((batch, length, 3, heads, width), q.dtype)
+    elif q.strides[2] == batch * q.strides[0] == batch * 3 * part:  # the batch inside lengths
+        whole = empty((length, batch, 3, heads, width), q.dtype).swapaxes(0, 1)
+    else:
+        return None
+    return tuple(whole[:, :, i].swapaxes(1, 2) for i in range(3))
 
 
 def _unbroadcast(gradient: np.ndarray, lead: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
