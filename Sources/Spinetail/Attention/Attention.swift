@@ -3,12 +3,13 @@ import CSpinetail
 @c @implementation
 public func spinetail_attention_forward(
     _ output: Descriptor, _ lse: Descriptor?, _ query: Descriptor, _ key: Descriptor, _ value: Descriptor,
-    _ mask: Descriptor?, _ slopes: Descriptor?, _ scale: Double, _ softcap: Double, _ dropout: Double,
+    _ mask: Descriptor?, _ slopes: Descriptor?, _ queryOffsets: Descriptor?, _ keyOffsets: Descriptor?,
+    _ scale: Double, _ softcap: Double, _ dropout: Double,
     _ options: UnsafePointer<spinetail_attention>
 ) -> spinetail_status {
     let call = AttentionCall(
         query: query, key: key, value: value, mask: mask, slopes: slopes, scale: scale, softcap: softcap,
-        dropout: dropout, options: options.pointee)
+        dropout: dropout, queryOffsets: queryOffsets, keyOffsets: keyOffsets, options: options.pointee)
     let status = call.check(output: output, at: 1, first: 3)
     if status != Status.ok { return status }
     if let lse {
@@ -16,9 +17,26 @@ public func spinetail_attention_forward(
         if !sameRows(lse, query.extent(0), query.extent(1), query.extent(2)) { return Status.shape(2) }
         if !lse.isContiguous { return Status.layout(2) }
     }
-    if query.holds(Float.self) { return forward(Float.self, output, lse, call) }
-    if query.holds(Double.self) { return forward(Double.self, output, lse, call) }
+    if query.holds(Float.self) {
+        return withSequences(Float.self, call, first: 3) { forward(Float.self, output, lse, call, $0) }
+    }
+    if query.holds(Double.self) {
+        return withSequences(Double.self, call, first: 3) { forward(Double.self, output, lse, call, $0) }
+    }
     return Status.dtype(3)
+}
+
+/// Calls with the packed sequences, if there are any, checked.
+private func withSequences<E: Real>(
+    _ type: E.Type, _ call: AttentionCall, first: Int32, _ body: (PackedSequences?) -> Int32
+) -> Int32 {
+    guard let count = call.sequences else { return body(nil) }
+    guard let memory = Scratch.take(PackedSequences.bytes(count)) else { return Status.noMemory }
+    defer { Scratch.give(memory) }
+    let packed = PackedSequences(memory, call, count: count, blockQueries: AttentionBlock<E>.queries)
+    if !packed.valid(packed.queries, total: call.query.extent(2)) { return Status.parameter(first &+ 5) }
+    if !packed.valid(packed.keys, total: call.key.extent(2)) { return Status.parameter(first &+ 6) }
+    return body(packed)
 }
 
 private func sameRows(_ array: Descriptor, _ a: Int, _ b: Int, _ c: Int) -> Bool {
@@ -29,16 +47,19 @@ private func sameRows(_ array: Descriptor, _ a: Int, _ b: Int, _ c: Int) -> Bool
 private let taskNanoseconds = 10_000
 
 private func forward<E: Real>(
-    _ type: E.Type, _ output: Descriptor, _ lse: Descriptor?, _ call: AttentionCall
+    _ type: E.Type, _ output: Descriptor, _ lse: Descriptor?, _ call: AttentionCall, _ packed: PackedSequences?
 ) -> Int32 {
     guard let anything = output.pointer(E.self) ?? lse?.pointer(E.self) else { return Status.ok }
-    let problem = AttentionProblem<E>(call, anything: anything)
+    let problem = AttentionProblem<E>(call, packed: packed, anything: anything)
     let result = HeadRows(output, E.self, fallback: anything)
+    let logarithms = lse.map {
+        HeadRows($0.pointer(E.self) ?? anything, heads: problem.heads, rows: problem.allQueries)
+    }
     if problem.queries <= AttentionDecode<E>.mostQueries && !problem.dropout.active {
-        return decode(problem, result, lse?.pointer(E.self))
+        return decode(problem, result, logarithms)
     }
     let blocks = pieces(problem.queries, AttentionBlock<E>.queries)
-    let units = problem.batches &* problem.heads &* blocks
+    let units = problem.heads &* (packed.map { $0.blocks[$0.count] } ?? problem.batches &* blocks)
     let cost = problem.blockNanoseconds
     let unitsPerTask = Swift.max(1, divide(taskNanoseconds, by: cost))
     let bytes = ForwardScratch<E>.bytes(problem)
@@ -48,12 +69,12 @@ private func forward<E: Real>(
     return parallel(
         pieces(units, unitsPerTask), cost: units &* cost, workers: workers,
         AttentionForward<E>(
-            problem: problem, output: result, lse: lse?.pointer(E.self),
+            problem: problem, output: result, lse: logarithms,
             scratch: scratch, scratchBytes: bytes, blocks: blocks, units: units, unitsPerTask: unitsPerTask))
 }
 
 private func decode<E: Real>(
-    _ problem: AttentionProblem<E>, _ output: HeadRows<E>, _ lse: UnsafeMutablePointer<E>?
+    _ problem: AttentionProblem<E>, _ output: HeadRows<E>, _ lse: HeadRows<E>?
 ) -> Int32 {
     let rows = problem.batches &* problem.heads &* problem.queries
     let units = problem.batches &* divide(problem.heads, by: problem.headsPerKey)
@@ -86,12 +107,13 @@ private func decode<E: Real>(
 public func spinetail_attention_backward(
     _ dquery: Descriptor, _ dkey: Descriptor, _ dvalue: Descriptor, _ dmask: Descriptor?, _ doutput: Descriptor,
     _ output: Descriptor, _ lse: Descriptor, _ query: Descriptor, _ key: Descriptor, _ value: Descriptor,
-    _ mask: Descriptor?, _ slopes: Descriptor?, _ scale: Double, _ softcap: Double, _ dropout: Double,
+    _ mask: Descriptor?, _ slopes: Descriptor?, _ queryOffsets: Descriptor?, _ keyOffsets: Descriptor?,
+    _ scale: Double, _ softcap: Double, _ dropout: Double,
     _ options: UnsafePointer<spinetail_attention>
 ) -> spinetail_status {
     let call = AttentionCall(
         query: query, key: key, value: value, mask: mask, slopes: slopes, scale: scale, softcap: softcap,
-        dropout: dropout, options: options.pointee)
+        dropout: dropout, queryOffsets: queryOffsets, keyOffsets: keyOffsets, options: options.pointee)
     let status = call.check(output: output, at: 6, first: 8)
     if status != Status.ok { return status }
     var gradient = checkGradient(dquery, like: query, at: 1)
@@ -109,8 +131,12 @@ public func spinetail_attention_backward(
     }
     let gradients = GradientArrays(
         dquery: dquery, dkey: dkey, dvalue: dvalue, dmask: dmask, doutput: doutput, output: output, lse: lse)
-    if query.holds(Float.self) { return backward(Float.self, gradients, call) }
-    if query.holds(Double.self) { return backward(Double.self, gradients, call) }
+    if query.holds(Float.self) {
+        return withSequences(Float.self, call, first: 8) { backward(Float.self, gradients, call, $0) }
+    }
+    if query.holds(Double.self) {
+        return withSequences(Double.self, call, first: 8) { backward(Double.self, gradients, call, $0) }
+    }
     return Status.dtype(8)
 }
 
@@ -118,10 +144,10 @@ public func spinetail_attention_backward(
 private let leastTasks = 16
 
 private func backward<E: Real>(
-    _ type: E.Type, _ arrays: GradientArrays, _ call: AttentionCall
+    _ type: E.Type, _ arrays: GradientArrays, _ call: AttentionCall, _ packed: PackedSequences?
 ) -> Int32 {
     guard let gradients = AttentionGradients<E>(arrays) else { return Status.ok }
-    let problem = AttentionProblem<E>(call, anything: gradients.dquery.base)
+    let problem = AttentionProblem<E>(call, packed: packed, anything: gradients.dquery.base)
     let heads = problem.batches &* call.key.extent(1)
     if heads == 0 { return Status.ok }
     let blocks = pieces(problem.keys, AttentionBlock<E>.keys)

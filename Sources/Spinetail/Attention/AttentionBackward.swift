@@ -8,7 +8,7 @@ struct AttentionGradients<E: Real> {
     var dmask: UnsafeMutablePointer<E>?
     var doutput: HeadRows<E>
     var output: HeadRows<E>
-    var lse: UnsafePointer<E>
+    var lse: HeadRows<E>
 
     /// nil where no gradient has elements.
     init?(_ arrays: GradientArrays) {
@@ -20,7 +20,8 @@ struct AttentionGradients<E: Real> {
         dmask = arrays.dmask?.pointer(E.self)
         doutput = HeadRows(arrays.doutput, E.self, fallback: some)
         output = HeadRows(arrays.output, E.self, fallback: some)
-        lse = UnsafePointer(arrays.lse.pointer(E.self) ?? some)
+        lse = HeadRows(
+            arrays.lse.pointer(E.self) ?? some, heads: arrays.lse.extent(1), rows: arrays.lse.extent(2))
     }
 }
 
@@ -56,13 +57,17 @@ struct AttentionBackward<E: Real>: ParallelTask {
         while unit < end {
             let head = divide(unit, by: chunks)
             let keyHeads = divide(problem.heads, by: problem.headsPerKey)
-            runHead(divide(head, by: keyHeads), remainder(head, by: keyHeads), remainder(unit, by: chunks), memory)
+            let batch = divide(head, by: keyHeads)
+            let p = problem.sequence(batch)
+            runHead(p, gradients.sequence(p), batch, remainder(head, by: keyHeads), remainder(unit, by: chunks), memory)
             unit &+= 1
         }
     }
 
-    private func runHead(_ batch: Int, _ keyHead: Int, _ chunk: Int, _ memory: BackwardScratch<E>) {
-        let p = problem
+    private func runHead(
+        _ p: AttentionProblem<E>, _ gradients: AttentionGradients<E>, _ batch: Int, _ keyHead: Int, _ chunk: Int,
+        _ memory: BackwardScratch<E>
+    ) {
         clear(memory.dkeys, memory.chunkKeys &* memory.paddedWidth)
         clear(memory.dvalues, memory.chunkKeys &* memory.paddedValueWidth)
         var member = 0
@@ -73,21 +78,21 @@ struct AttentionBackward<E: Real>: ParallelTask {
             var number = chunk
             var slot = 0
             while number &* AttentionBlock<E>.keys < p.keys {
-                runKeys(batch, head, keyHead, number &* AttentionBlock<E>.keys, slot, memory)
+                runKeys(p, gradients, batch, head, keyHead, number &* AttentionBlock<E>.keys, slot, memory)
                 number &+= chunks
                 slot &+= AttentionBlock<E>.keys
             }
-            storeQueries(batch, head, chunk, memory)
+            storeQueries(p, gradients, batch, head, chunk, memory)
             member &+= 1
         }
-        storeKeys(batch, keyHead, chunk, memory)
+        storeKeys(p, gradients, batch, keyHead, chunk, memory)
     }
 
     /// One block of keys against all queries of one head that see any of them.
     private func runKeys(
-        _ batch: Int, _ head: Int, _ keyHead: Int, _ key: Int, _ slot: Int, _ memory: BackwardScratch<E>
+        _ p: AttentionProblem<E>, _ gradients: AttentionGradients<E>, _ batch: Int, _ head: Int, _ keyHead: Int,
+        _ key: Int, _ slot: Int, _ memory: BackwardScratch<E>
     ) {
-        let p = problem
         let lanes = AttentionBlock<E>.queries
         let width = E.Lanes.width
         let keys = Swift.min(AttentionBlock<E>.keys, p.keys &- key)
@@ -116,7 +121,7 @@ struct AttentionBackward<E: Real>: ParallelTask {
             }
             if p.dropout.active {
                 p.dropout.fill(
-                    p, head: batch &* p.heads &+ head, query: query, queries: rows, key: key, keys: keys,
+                    p, batch: batch, head: head, query: query, queries: rows, key: key, keys: keys,
                     words: memory.words, into: memory.kept)
             }
             var vector = 0
@@ -151,13 +156,16 @@ struct AttentionBackward<E: Real>: ParallelTask {
         }
     }
 
-    private func storeQueries(_ batch: Int, _ head: Int, _ chunk: Int, _ memory: BackwardScratch<E>) {
-        let p = problem
+    private func storeQueries(
+        _ p: AttentionProblem<E>, _ gradients: AttentionGradients<E>, _ batch: Int, _ head: Int, _ chunk: Int,
+        _ memory: BackwardScratch<E>
+    ) {
         if let partial {
-            let size = p.queries &* memory.paddedWidth
+            let size = problem.queries &* memory.paddedWidth
             let at = ((batch &* p.heads &+ head) &* chunks &+ chunk) &* size
             copyRows(
-                memory.dqueries, row: size, rows: 1, width: size, factor: 1, to: partial + at, row: size)
+                memory.dqueries, row: size, rows: 1, width: p.queries &* memory.paddedWidth, factor: 1,
+                to: partial + at, row: size)
         } else {
             copyRows(
                 memory.dqueries, row: memory.paddedWidth, rows: p.queries, width: p.width, factor: E(p.scale),
@@ -165,8 +173,10 @@ struct AttentionBackward<E: Real>: ParallelTask {
         }
     }
 
-    private func storeKeys(_ batch: Int, _ keyHead: Int, _ chunk: Int, _ memory: BackwardScratch<E>) {
-        let p = problem
+    private func storeKeys(
+        _ p: AttentionProblem<E>, _ gradients: AttentionGradients<E>, _ batch: Int, _ keyHead: Int, _ chunk: Int,
+        _ memory: BackwardScratch<E>
+    ) {
         var key = chunk &* AttentionBlock<E>.keys
         var slot = 0
         while key < p.keys {
@@ -196,12 +206,14 @@ struct SumPartialQueries<E: Real>: ParallelTask {
     static var rows: Int { 256 }
 
     func run(_ index: Int, worker: Int) {
-        let p = problem
-        let blocks = pieces(p.queries, Self.rows)
+        let blocks = pieces(problem.queries, Self.rows)
         let head = divide(index, by: blocks)
+        let p = problem.sequence(divide(head, by: problem.heads))
         let first = remainder(index, by: blocks) &* Self.rows
         let rows = Swift.min(Self.rows, p.queries &- first)
-        let size = p.queries &* paddedWidth
+        if rows <= 0 { return }
+        let dquery = p.packed == nil ? dquery : dquery.moved(p.queryOrigin)
+        let size = problem.queries &* paddedWidth
         let sum = partial + (head &* chunks &* size &+ first &* paddedWidth)
         var chunk = 1
         while chunk < chunks {

@@ -113,7 +113,7 @@ struct BackwardScratch<E: Real> {
                 doutput: PaddedRows(
                     doutput, row: g.doutput.row, count: p.queries, width: p.valueWidth, paddedWidth: paddedValueWidth,
                     buffer: paddedDoutputs)))
-        let logarithms = g.lse + (batch &* p.heads &+ head) &* p.queries
+        let logarithms = g.lse.rows(batch, head)
         var first = 0
         while first < p.queries {
             let count = Swift.min(lanes, p.queries &- first)

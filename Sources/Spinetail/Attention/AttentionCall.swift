@@ -10,10 +10,15 @@ struct AttentionCall {
     var scale: Double
     var softcap: Double
     var dropout: Double
+    var queryOffsets: Descriptor?
+    var keyOffsets: Descriptor?
     var options: spinetail_attention
 
-    /// Status.ok or what is wrong. `first` is the position of query; key, value, mask, slopes, scale, soft-cap and
-    /// dropout follow it.
+    /// The number of packed sequences; nil where there are none but a batch.
+    var sequences: Int? { queryOffsets.map { $0.extent(0) &- 1 } }
+
+    /// Status.ok or what is wrong. `first` is the position of query; key, value, mask, slopes, offsets, scale,
+    /// soft-cap and dropout follow it.
     func check(output: Descriptor, at outputPosition: Int32, first: Int32) -> Int32 {
         if query.rank != 4 { return Status.rank(first) }
         if key.rank != 4 { return Status.rank(first &+ 1) }
@@ -39,15 +44,32 @@ struct AttentionCall {
             if !sameRows(mask, batches, heads, query.extent(2), key.extent(2)) { return Status.shape(first &+ 3) }
             if mask.dtype != query.dtype && Int(mask.dtype) != Int(SPINETAIL_BOOL) { return Status.dtype(first &+ 3) }
         }
+        if let queryOffsets {
+            guard let keyOffsets else { return Status.shape(first &+ 6) }
+            var wrong = checkOffsets(queryOffsets, first &+ 5)
+            if wrong == Status.ok { wrong = checkOffsets(keyOffsets, first &+ 6) }
+            if wrong != Status.ok { return wrong }
+            if keyOffsets.extent(0) != queryOffsets.extent(0) { return Status.shape(first &+ 6) }
+            if batches != 1 || mask != nil { return Status.shape(mask == nil ? first : first &+ 3) }
+        } else if keyOffsets != nil {
+            return Status.shape(first &+ 5)
+        }
         if let slopes {
             if slopes.dtype != query.dtype { return Status.dtype(first &+ 4) }
             if slopes.rank != 2 { return Status.rank(first &+ 4) }
-            if slopes.extent(0) != batches || slopes.extent(1) != heads { return Status.shape(first &+ 4) }
+            if slopes.extent(0) != sequences ?? batches || slopes.extent(1) != heads { return Status.shape(first &+ 4) }
         }
-        if !(softcap >= 0 && softcap < Double.infinity) { return Status.parameter(first &+ 6) }
-        if !(dropout >= 0 && dropout <= 1) { return Status.parameter(first &+ 7) }
+        if !(softcap >= 0 && softcap < Double.infinity) { return Status.parameter(first &+ 8) }
+        if !(dropout >= 0 && dropout <= 1) { return Status.parameter(first &+ 9) }
         return Status.ok
     }
+}
+
+private func checkOffsets(_ offsets: Descriptor, _ position: Int32) -> Int32 {
+    if Int(offsets.dtype) != Int(SPINETAIL_INT64) { return Status.dtype(position) }
+    if offsets.rank != 1 { return Status.rank(position) }
+    if offsets.extent(0) == 0 { return Status.shape(position) }
+    return offsets.isContiguous ? Status.ok : Status.layout(position)
 }
 
 func sameRows(_ array: Descriptor, _ a: Int, _ b: Int, _ c: Int, _ d: Int) -> Bool {

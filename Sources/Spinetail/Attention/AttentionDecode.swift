@@ -5,7 +5,7 @@ import CSpinetail
 struct AttentionDecode<E: Real>: ParallelTask {
     let problem: AttentionProblem<E>
     let output: HeadRows<E>
-    let lse: UnsafeMutablePointer<E>?
+    let lse: HeadRows<E>?
     let splits: Int
     let keysPerSplit: Int
     let partial: UnsafeMutablePointer<E>
@@ -23,7 +23,17 @@ struct AttentionDecode<E: Real>: ParallelTask {
     }
 
     /// The keys that any of the queries sees, from the first one's first on.
-    static func decodeKeys(_ p: AttentionProblem<E>) -> Int { p.band.width(0, queries: p.queries, keys: p.keys) }
+    static func decodeKeys(_ p: AttentionProblem<E>) -> Int {
+        if p.packed == nil { return p.band.width(0, queries: p.queries, keys: p.keys) }
+        var most = 0
+        var number = 0
+        while number < p.batches {
+            let own = p.sequence(number)
+            most = Swift.max(most, own.band.width(0, queries: own.queries, keys: own.keys))
+            number &+= 1
+        }
+        return most
+    }
 
     /// Elements of what one query leaves behind: its largest score, the sum of exponentials, the sums.
     static func rowElements(_ p: AttentionProblem<E>) -> Int {
@@ -37,11 +47,11 @@ struct AttentionDecode<E: Real>: ParallelTask {
     }
 
     func run(_ index: Int, worker: Int) {
-        let p = problem
-        let keyHeads = divide(p.heads, by: p.headsPerKey)
+        let keyHeads = divide(problem.heads, by: problem.headsPerKey)
         let split = remainder(index, by: splits)
         let pair = divide(index, by: splits)
         let batch = divide(pair, by: keyHeads)
+        let p = problem.sequence(batch)
         let keyHead = remainder(pair, by: keyHeads)
         let rows = p.headsPerKey &* p.queries
         let padded = roundUp(p.width, E.Lanes.width)
@@ -94,9 +104,9 @@ struct AttentionDecode<E: Real>: ParallelTask {
         row = 0
         while row < rows {
             let head = batch &* p.heads &+ keyHead &* p.headsPerKey &+ divide(row, by: p.queries)
-            let place = head &* p.queries &+ remainder(row, by: p.queries)
+            let place = head &* problem.queries &+ remainder(row, by: p.queries)
             if splits == 1 {
-                JoinSplits<E>(problem: p, output: output, lse: lse, splits: 1, partial: own + row &* size).finish(
+                JoinSplits<E>(problem: problem, output: output, lse: lse, splits: 1, partial: own + row &* size).finish(
                     place, own + row &* size)
             } else {
                 memcpy(
@@ -129,11 +139,14 @@ struct AttentionDecode<E: Real>: ParallelTask {
 struct JoinSplits<E: Real>: ParallelTask {
     let problem: AttentionProblem<E>
     let output: HeadRows<E>
-    let lse: UnsafeMutablePointer<E>?
+    let lse: HeadRows<E>?
     let splits: Int
     let partial: UnsafeMutablePointer<E>
 
     func run(_ index: Int, worker: Int) {
+        let number = divide(divide(index, by: problem.queries), by: problem.heads)
+        // Shorter sequences leave places empty.
+        if remainder(index, by: problem.queries) >= problem.sequence(number).queries { return }
         let size = AttentionDecode<E>.rowElements(problem)
         let first = partial + index &* splits &* size
         let joined = DecodeRow<E>(first)
@@ -164,16 +177,20 @@ struct JoinSplits<E: Real>: ParallelTask {
 
     /// Stores query `place` of all, counted through batches and heads.
     func finish(_ place: Int, _ memory: UnsafeMutablePointer<E>) {
-        let p = problem
-        let head = divide(place, by: p.queries)
-        let query = remainder(place, by: p.queries)
+        let head = divide(place, by: problem.queries)
+        let query = remainder(place, by: problem.queries)
+        let batch = divide(head, by: problem.heads)
+        let p = problem.sequence(batch)
+        let output = p.packed == nil ? output : output.moved(p.queryOrigin)
         let row = DecodeRow<E>(memory)
         let sum = E.Lanes.load(row.sum).sum()
-        let to = output.rows(divide(head, by: p.heads), remainder(head, by: p.heads)) + query &* output.row
+        let to = output.rows(batch, remainder(head, by: p.heads)) + query &* output.row
         if sum == 0 { clear(row.values, p.valueWidth) }
         copyRows(
             row.values, row: 0, rows: 1, width: p.valueWidth, factor: sum == 0 ? 0 : 1 / sum, to: to, row: 0)
-        if let lse { lse[place] = logSumExp(sum, row.largest[0]) }
+        guard let lse else { return }
+        let logarithms = p.packed == nil ? lse : lse.moved(p.queryOrigin)
+        logarithms.rows(batch, remainder(head, by: p.heads))[query] = logSumExp(sum, row.largest[0])
     }
 }
 

@@ -2,6 +2,7 @@ import CSpinetail
 
 /// Which weights are kept. The weight of key k in query q, of head h in all, is element (h · keys + k) · (queries
 /// rounded up to 32) + q of the random numbers, whatever the blocks are: the backward pass makes the same choice again.
+/// Packed sequences are counted through.
 struct AttentionDropout {
     var active = false
     var threshold: UInt32 = 0
@@ -27,16 +28,18 @@ struct AttentionDropout {
     /// What each weight of a block is multiplied by: out[k · AttentionBlock.queries + i].
     @inline(never)
     func fill<E: Real>(
-        _ problem: AttentionProblem<E>, head: Int, query: Int, queries: Int, key: Int, keys: Int,
+        _ problem: AttentionProblem<E>, batch: Int, head: Int, query: Int, queries: Int, key: Int, keys: Int,
         words: UnsafeMutablePointer<UInt32>, into out: UnsafeMutablePointer<E>
     ) {
         let kept = E.Lanes(repeating: E(factor))
-        let padded = (problem.queries &+ 31) & ~31
+        let padded = (problem.allQueries &+ 31) & ~31
+        let heads = problem.packed == nil ? batch &* problem.heads &+ head : head
+        let query = query &+ problem.queryOrigin
         let first = query & ~31
         let origin = words + (query &- first)
         var k = 0
         while k < keys {
-            let row = (head &* problem.keys &+ key &+ k) &* padded
+            let row = (heads &* problem.allKeys &+ problem.keyOrigin &+ key &+ k) &* padded
             var q = first
             while q < query &+ queries {
                 spinetail_philox(seed, offset, Int64(truncatingIfNeeded: (row &+ q) >> 2), words + (q &- first))

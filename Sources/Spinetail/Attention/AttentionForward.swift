@@ -61,7 +61,7 @@ func carve<E: Real>(_ next: inout UnsafeMutableRawPointer, _ count: Int) -> Unsa
 struct AttentionForward<E: Real>: ParallelTask {
     let problem: AttentionProblem<E>
     let output: HeadRows<E>
-    let lse: UnsafeMutablePointer<E>?
+    let lse: HeadRows<E>?
     let scratch: UnsafeMutableRawPointer
     let scratchBytes: Int
     let blocks: Int
@@ -73,17 +73,28 @@ struct AttentionForward<E: Real>: ParallelTask {
         var unit = index &* unitsPerTask
         let end = Swift.min(units, unit &+ unitsPerTask)
         while unit < end {
-            let head = divide(unit, by: blocks)
             // The longest work of a head first: under a causal mask that is its last block.
-            let block = blocks &- 1 &- remainder(unit, by: blocks)
-            runBlock(divide(head, by: problem.heads), remainder(head, by: problem.heads), block, memory)
+            if let packed = problem.packed {
+                let number = packed.sequence(block: divide(unit, by: problem.heads))
+                let own = packed.blocks[number &+ 1] &- packed.blocks[number]
+                let place = unit &- packed.blocks[number] &* problem.heads
+                runBlock(
+                    problem.sequence(number), number, divide(place, by: own), own &- 1 &- remainder(place, by: own),
+                    memory)
+            } else {
+                let head = divide(unit, by: blocks)
+                runBlock(
+                    problem, divide(head, by: problem.heads), remainder(head, by: problem.heads),
+                    blocks &- 1 &- remainder(unit, by: blocks), memory)
+            }
             unit &+= 1
         }
     }
 
     /// One block of queries of one head, against all keys that it sees.
-    private func runBlock(_ batch: Int, _ head: Int, _ block: Int, _ memory: ForwardScratch<E>) {
-        let p = problem
+    private func runBlock(
+        _ p: AttentionProblem<E>, _ batch: Int, _ head: Int, _ block: Int, _ memory: ForwardScratch<E>
+    ) {
         let width = E.Lanes.width
         let query = block &* AttentionBlock<E>.queries
         let rows = Swift.min(AttentionBlock<E>.queries, p.queries &- query)
@@ -102,7 +113,7 @@ struct AttentionForward<E: Real>: ParallelTask {
         while key < seen {
             let keys = Swift.min(AttentionBlock<E>.keys, seen &- key)
             let terms = BlockTerms(p, batch: batch, head: head, query: query, queries: rows, key: key, keys: keys)
-            score(batch, head, keyHead, query, rows, vectors, key, keys, terms, memory)
+            score(p, batch, head, keyHead, query, rows, vectors, key, keys, terms, memory)
             var vector = 0
             while vector < vectors {
                 state.exponentiate(
@@ -112,7 +123,7 @@ struct AttentionForward<E: Real>: ParallelTask {
             }
             if p.dropout.active {
                 p.dropout.fill(
-                    p, head: batch &* p.heads &+ head, query: query, queries: rows, key: key, keys: keys,
+                    p, batch: batch, head: head, query: query, queries: rows, key: key, keys: keys,
                     words: memory.words, into: memory.kept)
                 AttentionDropout.multiply(memory.scores, by: memory.kept, vectors: vectors, keys: keys)
             }
@@ -125,16 +136,16 @@ struct AttentionForward<E: Real>: ParallelTask {
                 band: terms.band)
             key &+= keys
         }
-        finish(batch, head, query, rows, padded, memory)
+        finish(p, batch, head, query, rows, padded, memory)
     }
 
     /// Scores of one block of keys with all that is added to them, and each query's largest.
     @inline(__always)
     private func score(
-        _ batch: Int, _ head: Int, _ keyHead: Int, _ query: Int, _ rows: Int, _ vectors: Int, _ key: Int, _ keys: Int,
+        _ p: AttentionProblem<E>, _ batch: Int, _ head: Int, _ keyHead: Int, _ query: Int, _ rows: Int, _ vectors: Int,
+        _ key: Int, _ keys: Int,
         _ terms: BlockTerms<E>, _ memory: ForwardScratch<E>
     ) {
-        let p = problem
         let masked = p.mask.kind != .none
         let adjusting = masked || terms.active
         AttentionProduct<E>.scores(
@@ -159,11 +170,12 @@ struct AttentionForward<E: Real>: ParallelTask {
 
     /// Divides the sums by the sums of exponentials and stores them; a query that sees nothing gets zeros.
     private func finish(
-        _ batch: Int, _ head: Int, _ query: Int, _ rows: Int, _ padded: Int, _ memory: ForwardScratch<E>
+        _ p: AttentionProblem<E>, _ batch: Int, _ head: Int, _ query: Int, _ rows: Int, _ padded: Int,
+        _ memory: ForwardScratch<E>
     ) {
-        let p = problem
         let width = E.Lanes.width
         let state = memory.state
+        let output = p.packed == nil ? output : output.moved(p.queryOrigin)
         let out = output.rows(batch, head) + query &* output.row
         var r = 0
         while r < rows {
@@ -184,7 +196,7 @@ struct AttentionForward<E: Real>: ParallelTask {
             r &+= 1
         }
         guard let lse else { return }
-        let rowsOut = lse + ((batch &* p.heads &+ head) &* p.queries &+ query)
+        let rowsOut = (p.packed == nil ? lse : lse.moved(p.queryOrigin)).rows(batch, head) + query
         r = 0
         while r < rows {
             rowsOut[r] = logSumExp(state.sum[r], state.largest[r])

@@ -15,6 +15,22 @@ struct HeadRows<E: Real> {
         row = array.stride(2, of: E.self)
     }
 
+    /// One number for each row: (batch, heads, rows), contiguous.
+    init(_ numbers: UnsafeMutablePointer<E>, heads: Int, rows: Int) {
+        base = numbers
+        batch = heads &* rows
+        head = rows
+        row = 1
+    }
+
+    /// From a row on, for one of the sequences that are packed in a single batch.
+    func moved(_ rows: Int) -> Self {
+        var moved = self
+        moved.base += rows &* row
+        moved.batch = 0
+        return moved
+    }
+
     @inline(__always) func rows(_ batch: Int, _ head: Int) -> UnsafeMutablePointer<E> {
         base + (batch &* self.batch &+ head &* self.head)
     }
@@ -62,17 +78,27 @@ struct AttentionProblem<E: Real> {
     var band: Band
     /// Query i stands at key i + align.
     var align: Int
+    /// With sequences, `queries` and `keys` are those of the longest ones, and `batches` is the number of sequences.
+    var packed: PackedSequences?
+    var queryOrigin = 0
+    var keyOrigin = 0
+    let allQueries: Int
+    let allKeys: Int
+    private let options: spinetail_attention
 
-    init(_ call: AttentionCall, anything: UnsafeMutablePointer<E>) {
+    init(_ call: AttentionCall, packed: PackedSequences?, anything: UnsafeMutablePointer<E>) {
         let query = call.query
         let key = call.key
         let value = call.value
-        let options = call.options
-        batches = query.extent(0)
+        options = call.options
+        self.packed = packed
+        batches = packed?.count ?? query.extent(0)
         heads = query.extent(1)
         headsPerKey = divide(query.extent(1), by: key.extent(1))
-        queries = query.extent(2)
-        keys = key.extent(2)
+        allQueries = query.extent(2)
+        allKeys = key.extent(2)
+        queries = packed.map { $0.longest($0.queries) } ?? allQueries
+        keys = packed.map { $0.longest($0.keys) } ?? allKeys
         width = query.extent(3)
         valueWidth = value.extent(3)
         self.query = HeadRows(query, E.self, fallback: anything)
@@ -83,6 +109,13 @@ struct AttentionProblem<E: Real> {
         dropout = AttentionDropout(probability: call.dropout, seed: options.seed, offset: options.offset)
         scale = call.scale
         softcap = call.softcap
+        align = 0
+        band = Band(left: -1, right: -1, align: 0)
+        place()
+    }
+
+    /// Where queries stand among the keys, and what they see of them.
+    mutating func place() {
         align = options.lower_right != 0 ? keys &- queries : 0
         band = Band(left: options.left, right: options.right, align: align)
     }

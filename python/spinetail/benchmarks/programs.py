@@ -112,7 +112,7 @@ def mlx_program(function: Function) -> Program:
     return program
 
 
-def onnx_program(operator: str, result: type | None = None, **attributes: Any) -> Program:
+def onnx_program(operator: str, result: type | None = None, opset: int = 21, **attributes: Any) -> Program:
     """One ONNX operator; `result` is its output's dtype if that is not the first input's.
 
     Inputs of one shape share a session, since each has threads of its own.
@@ -123,14 +123,16 @@ def onnx_program(operator: str, result: type | None = None, **attributes: Any) -
         key = tuple((a.shape, a.dtype.str) for a in arrays)
         if key not in sessions:
             sessions.clear()
-            sessions[key] = _session(runtime, operator, arrays, result, attributes)
+            sessions[key] = _session(runtime, operator, arrays, result, opset, attributes)
         session, feeds = sessions[key], {f"x{i}": a for i, a in enumerate(arrays)}
         return lambda: session.run(None, feeds)[0]
 
     return program
 
 
-def _session(runtime: Any, operator: str, arrays: tuple, result: type | None, attributes: dict[str, Any]) -> Any:
+def _session(
+    runtime: Any, operator: str, arrays: tuple, result: type | None, opset: int, attributes: dict[str, Any]
+) -> Any:
     from onnx import helper
 
     names = [f"x{i}" for i in range(len(arrays))]
@@ -142,7 +144,7 @@ def _session(runtime: Any, operator: str, arrays: tuple, result: type | None, at
         [helper.make_tensor_value_info(n, t, a.shape) for n, t, a in zip(names, types, arrays, strict=True)],
         [helper.make_tensor_value_info("y", result_type, None)],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
     options.inter_op_num_threads = 1

@@ -100,4 +100,4 @@ def scaled_dot_product_attention(
         result = record(out, inputs, backward, tuple(a for a in inputs if a is not None), _NAME, saved_output=True)
     else:
         result = wrap(out)
-    return (result, wrap(saved.lse.reshape(out.shape[:-1]))) if return_lse else result
+    return (result, wrap(saved.lse.reshape(out.shape[:-1]).copy())) if return_lse else result

@@ -18,3 +18,4 @@ from ..functional.normalization import *
 from ..functional.padding import *
 from ..functional.pooling import *
 from ..functional.rotary import *
+from ..functional.varlen_attention import *

@@ -140,7 +140,7 @@ def scaled_dot_product_attention_backward(
     dmask = np.zeros((*q.shape[:3], k.shape[2]), dtype.type) if mask_gradient else None
     kernels.attention_backward(
         dq, dk, dv, dmask, doutput, saved.output, saved.lse, q, k, v, mask, _slopes(terms, query_lead, q.dtype),
-        _scale(scale, query), *_numbers(is_causal, terms, dropout),
+        None, None,        _scale(scale, query), *_numbers(is_causal, terms, dropout),
     )  # fmt: skip
     if dmask is not None:
         dmask = _unbroadcast(dmask, query_lead, attn_mask.shape)
@@ -166,7 +166,7 @@ def _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout
         lse = np.empty(q.shape[:3], query.dtype.type) if save else None
         slopes = _slopes(terms, lead, q.dtype)
         kernels.attention_forward(
-            out, lse, q, k, v, mask, slopes, _scale(scale, query), *_numbers(is_causal, terms, dropout)
+            out, lse, q, k, v, mask, slopes, None, None, _scale(scale, query), *_numbers(is_causal, terms, dropout)
         )
     except (TypeError, ValueError, IndexError, AttributeError):
         _explain(query, key, value, attn_mask, enable_gqa)

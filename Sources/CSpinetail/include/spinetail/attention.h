@@ -28,10 +28,14 @@ typedef struct spinetail_attention {
 /// `mask` (batch, heads, queries, keys; any strides) is bool, true where a query attends, or of the other arrays' dtype
 /// and added. A row that sees no key gives zeros and lse -∞. `dropout` (0 ... 1) is the probability with which a weight
 /// becomes 0, the others being divided by 1 - dropout; which ones is a function of seed, offset and the weight's place.
+/// `query_offsets`, `key_offsets` (int64, contiguous, n + 1 numbers from 0 to all queries and to all keys, never falling):
+/// the only batch holds n sequences one after another, each of which sees itself alone, `slopes` is (n, heads) and there
+/// is no mask.
 spinetail_status spinetail_attention_forward(
     const spinetail_array *output, const spinetail_array *_Nullable lse, const spinetail_array *query,
     const spinetail_array *key, const spinetail_array *value, const spinetail_array *_Nullable mask,
-    const spinetail_array *_Nullable slopes, double scale, double softcap, double dropout,
+    const spinetail_array *_Nullable slopes, const spinetail_array *_Nullable query_offsets,
+    const spinetail_array *_Nullable key_offsets, double scale, double softcap, double dropout,
     const spinetail_attention *options);
 
 /// Gradients, from what the forward pass took and gave. `dmask` (batch, heads, queries, keys; contiguous, holding
@@ -40,8 +44,9 @@ spinetail_status spinetail_attention_backward(
     const spinetail_array *dquery, const spinetail_array *dkey, const spinetail_array *dvalue,
     const spinetail_array *_Nullable dmask, const spinetail_array *doutput, const spinetail_array *output,
     const spinetail_array *lse, const spinetail_array *query, const spinetail_array *key, const spinetail_array *value,
-    const spinetail_array *_Nullable mask, const spinetail_array *_Nullable slopes, double scale, double softcap,
-    double dropout, const spinetail_attention *options);
+    const spinetail_array *_Nullable mask, const spinetail_array *_Nullable slopes,
+    const spinetail_array *_Nullable query_offsets, const spinetail_array *_Nullable key_offsets, double scale,
+    double softcap, double dropout, const spinetail_attention *options);
 
 #if defined(__clang__)
 #pragma clang assume_nonnull end

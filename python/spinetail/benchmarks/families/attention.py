@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import errors
+from .. import errors, programs
 from ..case import Case, Family
 
 
@@ -61,6 +61,10 @@ def error(output, q, k, v, causal, train) -> float:
     return errors.relative(output[0, 0], powers @ v / powers.sum(-1, keepdims=True))
 
 
+def onnx_program(runtime, q, k, v, causal, train):
+    return programs.onnx_program("Attention", opset=23, is_causal=int(causal))(runtime, q, k, v)
+
+
 def case(name, batch, heads, key_heads, queries, keys, width, causal=False, train=False, quick=False) -> Case:
     def inputs() -> tuple:
         rng = np.random.default_rng(0)
@@ -68,26 +72,35 @@ def case(name, batch, heads, key_heads, queries, keys, width, causal=False, trai
         arrays = [rng.standard_normal((batch, *size, width), dtype=np.float32) for size in sizes]
         return (*arrays, causal, train)
 
-    programs = {"spinetail": program, "torch": program}
+    calls = {"spinetail": program, "torch": program}
     if not train:
-        programs |= {"jax": jax_program, "mlx": mlx_program}
+        calls |= {"jax": jax_program, "mlx": mlx_program, "onnxruntime": onnx_program}
     pairs = sum(min(keys, i + 1) for i in range(queries)) if causal else queries * keys
     flops = 4.0 * batch * heads * width * pairs * (3.5 if train else 1)  # backward as 2.5 forwards
     moved = 4.0 * batch * width * 2 * (heads * queries + key_heads * keys)
-    return Case(name, inputs, programs, error, flops=flops, bytes=moved, group="attention", quick=quick)
+    kind = "train" if train else "causal" if causal else "decode" if queries == 1 else "forward"
+    return Case(name, inputs, calls, error, flops=flops, bytes=moved, group=f"attention {kind}", quick=quick)
 
+
+LENGTHS = (128, 512, 1024, 2048, 4096)
 
 FAMILY = Family(
     "Attention",
     [
         case("BERT 1×12×512×64", 1, 12, 12, 512, 512, 64, quick=True),
-        case("GPT-2 1×12×1024×64 causal", 1, 12, 12, 1024, 1024, 64, causal=True),
-        case("Llama 1×32×512×128 causal, 8 key heads", 1, 32, 8, 512, 512, 128, causal=True),
-        case("4×12×512×64 causal train", 4, 12, 12, 512, 512, 64, causal=True, train=True),
+        case("BERT 8×12×128×64", 8, 12, 12, 128, 128, 64),
+        case("ViT 8×12×197×64", 8, 12, 12, 197, 197, 64),
         case("64×4×16×16", 64, 4, 4, 16, 16, 16, quick=True),
-        case("64×4×16×16 train", 64, 4, 4, 16, 16, 16, train=True),
-        case("cross 2×8×1024×77×80", 2, 8, 8, 1024, 77, 80),
-        case("one token of 2048, 32 heads of 128", 1, 32, 32, 1, 2048, 128),
+        case("Stable Diffusion 2×8×4096×40, 77 keys", 2, 8, 8, 4096, 77, 40),
+        case("Stable Diffusion 2×8×1024×80, 77 keys", 2, 8, 8, 1024, 77, 80),
+        case("Stable Diffusion 1×8×4096×40", 1, 8, 8, 4096, 4096, 40),
+        *(case(f"GPT-2 1×12×{n}×64 causal", 1, 12, 12, n, n, 64, True, quick=n == 512) for n in LENGTHS),
+        *(case(f"Llama 1×16×{n}×128 causal, 4 key heads", 1, 16, 4, n, n, 128, True) for n in LENGTHS),
+        case("64×4×16×16 causal train", 64, 4, 4, 16, 16, 16, True, train=True),
+        case("4×12×512×64 causal train", 4, 12, 12, 512, 512, 64, True, train=True),
+        *(case(f"GPT-2 1×12×{n}×64 causal train", 1, 12, 12, n, n, 64, True, train=True) for n in LENGTHS[:4]),
+        case("Llama 1×16×1024×128 causal train, 4 key heads", 1, 16, 4, 1024, 1024, 128, True, train=True),
+        *(case(f"one token of {n}, 32 heads of 128", 1, 32, 32, 1, n, 128, quick=n == 512) for n in (512, 2048, 8192)),
         case("one token of 4096, 32 heads, 8 key heads", 1, 32, 8, 1, 4096, 128),
     ],
     error="of the first head's output, relative to its largest",

@@ -1,0 +1,115 @@
+"""Attention among sequences of any lengths that lie one after another: (tokens, heads, width)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._native import kernels
+from .attention import Dropout, Saved, Terms, _contiguous_rows, _like, _numbers, _scale, _slopes, _wide
+
+_NAME = "varlen_attn"
+
+
+def varlen_attn(
+    query: np.ndarray,
+    key: np.ndarray,
+    value: np.ndarray,
+    offsets: tuple[np.ndarray, np.ndarray],
+    scale: float | None,
+    dropout: Dropout | None,
+    terms: Terms,
+    save: bool = False,
+) -> tuple[np.ndarray, Saved | None]:
+    """The output and, to `save`, what `varlen_attn_backward` needs; `offsets` as `check` gives them."""
+    if query.dtype.char not in "fd":
+        out, saved = varlen_attn(*map(_wide, (query, key, value)), offsets, scale, dropout, terms, save)
+        return out.astype(query.dtype), saved
+    q, k, v = (_batch(x) for x in (query, key, value))
+    out = _like(q, v.shape[3])
+    lse = np.empty(q.shape[:3], q.dtype.type) if save else None
+    slopes = _slopes(terms, (len(offsets[0]) - 1, q.shape[1]), q.dtype)
+    kernels.attention_forward(
+        out, lse, q, k, v, None, slopes, *offsets, _scale(scale, query), *_numbers(False, terms, dropout)
+    )
+    return _unbatch(out), Saved(out, lse) if save else None
+
+
+def varlen_attn_backward(
+    grad_output: np.ndarray,
+    saved: Saved,
+    query: np.ndarray,
+    key: np.ndarray,
+    value: np.ndarray,
+    offsets: tuple[np.ndarray, np.ndarray],
+    scale: float | None,
+    dropout: Dropout | None,
+    terms: Terms,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients to query, key and value."""
+    dtype = query.dtype
+    if dtype.char not in "fd":
+        wide = map(_wide, (query, key, value))
+        grads = varlen_attn_backward(_wide(grad_output), saved, *wide, offsets, scale, dropout, terms)
+        return tuple(g.astype(dtype) for g in grads)
+    q, k, v, doutput = (_batch(x) for x in (query, key, value, grad_output))
+    dq, dk, dv = (_like(x, x.shape[3]) for x in (q, k, v))
+    slopes = _slopes(terms, (len(offsets[0]) - 1, q.shape[1]), q.dtype)
+    kernels.attention_backward(
+        dq, dk, dv, None, doutput, saved.output, saved.lse, q, k, v, None, slopes, *offsets, _scale(scale, query),
+        *_numbers(False, terms, dropout),
+    )  # fmt: skip
+    return _unbatch(dq), _unbatch(dk), _unbatch(dv)
+
+
+def check(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, enable_gqa) -> tuple[np.ndarray, np.ndarray]:
+    """The offsets as the kernel takes them; raises what is wrong with the arguments."""
+    arrays = {"query": query, "key": key, "value": value}
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+            raise TypeError(f"[{_NAME}] {name} must be a numpy.ndarray, got {type(array).__name__}")
+        if (array.dtype.kind != "f" and array.dtype.name != "bfloat16") or array.dtype.itemsize > 8:
+            raise TypeError(f"[{_NAME}] {name} must be floating point, got dtype {array.dtype}")
+        if array.dtype != query.dtype:
+            raise TypeError(f"[{_NAME}] expected one dtype, got query {query.dtype} and {name} {array.dtype}")
+        if array.ndim != 3:
+            raise ValueError(f"[{_NAME}] {name} must have shape (tokens, heads, width), got {array.shape}")
+    if key.shape[2] != query.shape[2] or value.shape[:2] != key.shape[:2]:
+        raise ValueError(
+            f"[{_NAME}] the shapes of query {query.shape}, key {key.shape} and value {value.shape} do not fit"
+        )
+    heads, groups = query.shape[1], key.shape[1]
+    if heads != groups and not (enable_gqa and groups and heads % groups == 0):
+        raise ValueError(
+            f"[{_NAME}] query has {heads} heads, but key has {groups}"
+            + (" (expected a divisor)" if enable_gqa else ": pass enable_gqa=True to share them")
+        )
+    q = _offsets("cu_seq_q", cu_seq_q, query.shape[0], max_q)
+    k = _offsets("cu_seq_k", cu_seq_k, key.shape[0], max_k)
+    if len(q) != len(k):
+        raise ValueError(f"[{_NAME}] cu_seq_q has {len(q) - 1} sequences, but cu_seq_k has {len(k) - 1}")
+    return q, k
+
+
+def _offsets(name: str, given: np.ndarray, total: int, longest: int | None) -> np.ndarray:
+    if not isinstance(given, np.ndarray) or isinstance(given, np.ma.MaskedArray):
+        raise TypeError(f"[{_NAME}] {name} must be a numpy.ndarray, got {type(given).__name__}")
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"[{_NAME}] {name} must be integer, got dtype {given.dtype}")
+    if given.ndim != 1 or given.size == 0:
+        raise ValueError(f"[{_NAME}] {name} must have shape (sequences + 1,), got {given.shape}")
+    offsets = np.ascontiguousarray(given, np.int64)
+    lengths = np.diff(offsets)
+    if offsets[0] != 0 or offsets[-1] != total or (lengths < 0).any():
+        raise ValueError(f"[{_NAME}] {name} must rise from 0 to the number of tokens, {total}, got {given}")
+    if longest is not None and lengths.size and lengths.max() > longest:
+        raise ValueError(f"[{_NAME}] the longest sequence of {name} has {lengths.max()} tokens, more than {longest}")
+    return offsets
+
+
+def _batch(array: np.ndarray) -> np.ndarray:
+    """(tokens, heads, width) as a batch of one (heads, tokens, width)."""
+    return _contiguous_rows(array).swapaxes(0, 1)[None]
+
+
+def _unbatch(array: np.ndarray) -> np.ndarray:
+    return array[0].swapaxes(0, 1)
