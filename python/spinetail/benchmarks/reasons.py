@@ -8,7 +8,7 @@ from typing import Any
 from .rows import summary
 from .targets import TARGETS, verdict
 
-CALL = "16×16×16: 0.46 µs, of which 0.21 are for the output; NumPy's call 0.92, PyTorch's 1.7"
+CALL = "16×16×16: 0.46 µs, the whole of it the call and its output; NumPy's call 0.92, PyTorch's 1.7"
 NEAR = "the matrix is read once, at 27.6 to 27.9 GB/s on one thread and 54 to 56 on two; the last cache gives 29 and 56"
 ROWS_OF_C = (
     "one thread: NumPy's rows begin anywhere, so a tile meets two lines of C at a time: in C it makes 138 GFLOP/s, "
@@ -56,19 +56,21 @@ REASONS: Mapping[str, Mapping[str, str]] = {
     "gemm": {
         **dict.fromkeys(("8×8×8", "16×16×16"), CALL),
         "32×32×32": "of 0.9 µs the multiply-adds at the limit take 0.37, the call with its output 0.4",
-        "64×128×10": "of 2.4 µs the call takes 0.4; a step of 16 rows is 17 loads for 10 of 16 lanes: 1.6 µs",
+        "64×128×10": "of 2.4 µs the call takes 0.4 and, by count, 17 loads to a step of 16 rows 1.6",
         "64×64×64": "the multiply-adds at the limit take 3.0 µs, the kernel 3.8, the call 0.4; NumPy's whole call 4.2",
-        "100×100×100": "multiply-adds 11.3 µs, 12.9 with the lanes that the last 4 columns leave empty; ours 15.3",
+        "100×100×100": "multiply-adds 11.3 µs, by count 12.9 with the lanes that 4 columns leave empty; ours 15.3",
         "128×128×128": "the tile in C takes 24.6 µs, ours 27 without the call; MKL is at 91 % of the limit",
-        **dict.fromkeys(("64×784×128", "64×64×64×64", "12×128×64×128"), FLOOR),
+        "64×784×128": FLOOR,
+        "64×64×64×64": FLOOR + "; asking for C ahead brought 428 to 414 µs on one thread, nothing on two",
+        "12×128×64×128": FLOOR + "; asking for the next operands ahead cost a tenth (165 to 181 µs)",
         **dict.fromkeys(("1024×1024×1024", "128×768×768", "128×3072×768"), COPIES),
         **dict.fromkeys((f"512×{k}×{n}" for k, n in ((768, 768), (768, 2304), (768, 3072), (3072, 768))), COPIES),
         "1024×1024×1024 float64": APART,
-        "128×46×46": "46 columns fill 72 % of four vectors' lanes; three vectors to a tile would save 6 % (in C)",
+        "128×46×46": "3.1 of 5.0 µs are the multiply-adds at the limit, the kernel takes 4.6, the call 0.4",
         "256×16×16×16": "19 to 21 µs for 256 products: 11.9 are multiply-adds at the limit",
         "6×768×768": "one thread: B's 2.4 MB come at 29 GB/s, which is all that the last cache gives",
         "6×4096×4096": "one thread: B's 67 MB come at 20.4 GB/s, PyTorch's too; at 27.6 for a single row",
-        "1024×1024×8": "A's 4.2 MB alone take 145 of 240 µs at the last cache's 29 GB/s; 8 columns fill half a vector",
+        "1024×1024×8": "A's 4.2 MB alone take 145 of 240 µs at the last cache's 29 GB/s; 8 columns are half a vector",
         "1024×4×1024": "C's 4.2 MB alone take 168 of 219 µs at the last cache's 25 GB/s for writes",
         "32×768×768": "one thread: packed panels take 259 µs, B streamed 279, MKL 251; on two threads 140, MKL 173",
         **dict.fromkeys(("512×4096×4096", "512×4096×11008", "512×11008×4096"), ROWS_OF_C),
@@ -111,11 +113,10 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         "fetching the output during the moments brought 0.91 to 1.15 on one thread, nothing on two",
     },
     "training_step": {
-        "MLP 100-50-10, batch 1": "12.2 to 12.3 in quiet runs; of 21.0 µs the optimizer takes 6.9, backward 5.5, "
+        "MLP 100-50-10, batch 1": "12.2 to 14.0 in quiet runs; of 21.0 µs the optimizer takes 6.9, backward 5.5, "
         "the layers 4.6, the loss 3.2, zero_grad 0.8",
         "MLP 784-512-10, batch 64": "perf: 67 % are the two large products (1.03·10⁸ operations, 581 of 1110 µs at the "
-        "limit), 25 % Adam, whose 11 MB pass at 38 GB/s (the last cache copies 27), 5 % all else: with the products at "
-        "the limit the ratio would be 1.5",
+        "limit), 25 % Adam, whose 11 MB pass at 38 GB/s (the last cache copies 27), 5 % all else",
     },
 }
 
