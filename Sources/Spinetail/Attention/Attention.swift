@@ -13,11 +13,11 @@ public func spinetail_attention_forward(
     let status = call.check(output: output, at: 1, first: 3)
     if status != Status.ok { return status }
     if let lse {
-        if lse.dtype != query.dtype { return Status.dtype(2) }
+        if lse.dtype != call.computed { return Status.dtype(2) }
         if !sameRows(lse, query.extent(0), query.extent(1), query.extent(2)) { return Status.shape(2) }
         if !lse.isContiguous { return Status.layout(2) }
     }
-    if query.holds(Float.self) {
+    if call.computed == Float.dtype {
         return withSequences(Float.self, call, first: 3) { forward(Float.self, output, lse, call, $0) }
     }
     if query.holds(Double.self) {

@@ -14,6 +14,9 @@ struct AttentionCall {
     var keyOffsets: Descriptor?
     var options: spinetail_attention
 
+    /// What is computed with: scores, masks, slopes and logarithms are of this type.
+    var computed: Int32 { AttentionStorage(query) == .own ? query.dtype : Int32(SPINETAIL_FLOAT32) }
+
     /// The number of packed sequences; nil where there are none but a batch.
     var sequences: Int? { queryOffsets.map { $0.extent(0) &- 1 } }
 
@@ -41,8 +44,12 @@ struct AttentionCall {
         if !hasContiguousRows(value) { return Status.layout(first &+ 2) }
         if !hasContiguousRows(output) { return Status.layout(outputPosition) }
         if let mask {
-            if !sameRows(mask, batches, heads, query.extent(2), key.extent(2)) { return Status.shape(first &+ 3) }
-            if mask.dtype != query.dtype && Int(mask.dtype) != Int(SPINETAIL_BOOL) { return Status.dtype(first &+ 3) }
+            if !sameRows(mask, batches, heads, query.extent(2), key.extent(2)) {
+                return Status.shape(first &+ 3)
+            }
+            if mask.dtype != computed && Int(mask.dtype) != Int(SPINETAIL_BOOL) {
+                return Status.dtype(first &+ 3)
+            }
         }
         if let queryOffsets {
             guard let keyOffsets else { return Status.shape(first &+ 6) }
@@ -55,7 +62,7 @@ struct AttentionCall {
             return Status.shape(first &+ 5)
         }
         if let slopes {
-            if slopes.dtype != query.dtype { return Status.dtype(first &+ 4) }
+            if slopes.dtype != computed { return Status.dtype(first &+ 4) }
             if slopes.rank != 2 { return Status.rank(first &+ 4) }
             if slopes.extent(0) != sequences ?? batches || slopes.extent(1) != heads { return Status.shape(first &+ 4) }
         }

@@ -42,8 +42,11 @@ struct AttentionDecode<E: Real>: ParallelTask {
 
     static func bytes(_ p: AttentionProblem<E>) -> Int {
         let rows = p.headsPerKey &* p.queries
-        let elements = rows &* (roundUp(p.width, E.Lanes.width) &+ rowElements(p)) &+ 2 &* blockKeys
-        return roundUp(elements &* MemoryLayout<E>.size &+ 256, 4096) &+ 128
+        let widths = roundUp(p.width, E.Lanes.width) &+ roundUp(p.valueWidth, E.Lanes.width)
+        let widened = p.key.storage == .own ? 0 : blockKeys &* widths
+        let elements =
+            rows &* (roundUp(p.width, E.Lanes.width) &+ rowElements(p)) &+ 2 &* blockKeys &+ widened
+        return roundUp(elements &* MemoryLayout<E>.size &+ 512, 4096) &+ 128
     }
 
     func run(_ index: Int, worker: Int) {
@@ -61,14 +64,21 @@ struct AttentionDecode<E: Real>: ParallelTask {
         let scores: UnsafeMutablePointer<E> = carve(&next, Self.blockKeys)
         let bias: UnsafeMutablePointer<E> = carve(&next, Self.blockKeys)
         let own: UnsafeMutablePointer<E> = carve(&next, rows &* size)
+        let widened = p.key.storage == .own ? 0 : Self.blockKeys
+        let keyBuffer: UnsafeMutablePointer<E> = carve(&next, widened &* padded)
+        let valueBuffer: UnsafeMutablePointer<E> = carve(
+            &next, widened &* roundUp(p.valueWidth, E.Lanes.width))
         var row = 0
         clear(queries, rows &* padded)
         while row < rows {
             let head = keyHead &* p.headsPerKey &+ divide(row, by: p.queries)
             let query = remainder(row, by: p.queries)
+            let source = p.query.operand(
+                batch, head, first: query, count: 1, width: p.width, paddedWidth: p.depth,
+                buffer: queries + row &* padded)
             copyRows(
-                p.query.rows(batch, head) + query &* p.query.row, row: 0, rows: 1, width: p.width,
-                factor: E(p.scale * PowerOfTwo<E>.log2e), to: queries + row &* padded, row: 0)
+                source.base, row: 0, rows: 1, width: p.width, factor: E(p.scale * PowerOfTwo<E>.log2e),
+                to: queries + row &* padded, row: 0)
             DecodeRow<E>(own + row &* size).reset(p.valueWidth)
             row &+= 1
         }
@@ -76,6 +86,13 @@ struct AttentionDecode<E: Real>: ParallelTask {
         let end = Swift.min(p.band.endKey(p.queries &- 1, p.keys), key &+ keysPerSplit)
         while key < end {
             let until = Swift.min(end, key &+ Self.blockKeys)
+            let keys = p.key.operand(
+                batch, keyHead, first: key, count: until &- key, width: p.width, paddedWidth: p.depth,
+                buffer: keyBuffer)
+            let values = p.value.operand(
+                batch, keyHead, first: key, count: until &- key, width: p.valueWidth,
+                paddedWidth: p.valueDepth,
+                buffer: valueBuffer)
             row = 0
             while row < rows {
                 let head = keyHead &* p.headsPerKey &+ divide(row, by: p.queries)
@@ -84,7 +101,7 @@ struct AttentionDecode<E: Real>: ParallelTask {
                 let count = p.band.endKey(query, until) &- first
                 if count > 0 {
                     DecodeRow<E>.scores(
-                        queries + row &* padded, p.key.rows(batch, keyHead) + first &* p.key.row, row: p.key.row,
+                        queries + row &* padded, keys.base + (first &- key) &* keys.row, row: keys.row,
                         count: count, width: p.width, into: scores)
                     let terms = BlockTerms(
                         p, batch: batch, head: head, query: query, queries: 1, key: first, keys: count)
@@ -94,7 +111,7 @@ struct AttentionDecode<E: Real>: ParallelTask {
                         add(bias, to: scores, count)
                     }
                     DecodeRow<E>(own + row &* size).absorb(
-                        scores, p.value.rows(batch, keyHead) + first &* p.value.row, row: p.value.row, count: count,
+                        scores, values.base + (first &- key) &* values.row, row: values.row, count: count,
                         width: p.valueWidth)
                 }
                 row &+= 1
@@ -184,10 +201,10 @@ struct JoinSplits<E: Real>: ParallelTask {
         let output = p.packed == nil ? output : output.moved(p.queryOrigin)
         let row = DecodeRow<E>(memory)
         let sum = E.Lanes.load(row.sum).sum()
-        let to = output.rows(batch, remainder(head, by: p.heads)) + query &* output.row
         if sum == 0 { clear(row.values, p.valueWidth) }
-        copyRows(
-            row.values, row: 0, rows: 1, width: p.valueWidth, factor: sum == 0 ? 0 : 1 / sum, to: to, row: 0)
+        output.store(
+            batch, remainder(head, by: p.heads), query, row.values, width: p.valueWidth,
+            factor: sum == 0 ? 0 : 1 / sum)
         guard let lse else { return }
         let logarithms = p.packed == nil ? lse : lse.moved(p.queryOrigin)
         logarithms.rows(batch, remainder(head, by: p.heads))[query] = logSumExp(sum, row.largest[0])

@@ -5,6 +5,7 @@ struct ForwardScratch<E: Real> {
     let queries: UnsafeMutablePointer<E>
     let scores: UnsafeMutablePointer<E>
     let sums: UnsafeMutablePointer<E>
+    /// Keys, then values, of one block; the queries' rows before that. Where they are widened or padded.
     let values: UnsafeMutablePointer<E>
     let mask: UnsafeMutablePointer<E>
     let stage: UnsafeMutablePointer<E>
@@ -20,10 +21,19 @@ struct ForwardScratch<E: Real> {
         let padded = roundUp(p.valueWidth, E.Lanes.width)
         let masked = p.mask.kind != .none
         return (
-            p.width &* lanes, (keys &+ 1) &* lanes &+ 16, lanes &* padded, padded == p.valueWidth ? 0 : keys &* padded,
+            p.width &* lanes, (keys &+ 1) &* lanes &+ 16, lanes &* padded, blockElements(p, keys: keys),
             masked ? keys &* lanes : 0, masked ? E.Lanes.width &* AttentionBlock<E>.keys : 0,
             p.dropout.active ? keys &* lanes : 0
         )
+    }
+
+    private static func blockElements(_ p: AttentionProblem<E>, keys: Int) -> Int {
+        let padded = roundUp(p.valueWidth, E.Lanes.width)
+        if p.query.storage != .own {
+            return Swift.max(keys, AttentionBlock<E>.queries)
+                &* Swift.max(padded, roundUp(p.width, E.Lanes.width))
+        }
+        return padded == p.valueWidth ? 0 : keys &* padded
     }
 
     static func bytes(_ p: AttentionProblem<E>) -> Int {
@@ -103,9 +113,12 @@ struct AttentionForward<E: Real>: ParallelTask {
         let padded = roundUp(p.valueWidth, width)
         let state = memory.state
         state.reset()
+        let source = p.query.operand(
+            batch, head, first: query, count: rows, width: p.width, paddedWidth: p.depth,
+            buffer: memory.values)
         AttentionPacking<E>.transpose(
-            p.query.rows(batch, head) + query &* p.query.row, row: p.query.row, count: rows, depth: p.width,
-            vectors: vectors, factor: E(p.scale * PowerOfTwo<E>.log2e), into: memory.queries)
+            source.base, row: source.row, count: rows, depth: p.width, vectors: vectors,
+            factor: E(p.scale * PowerOfTwo<E>.log2e), into: memory.queries)
         let band = p.band.block(query: query, key: 0)
         let first = band.firstKey(0)
         let seen = band.endKey(rows &- 1, p.keys)
@@ -127,9 +140,9 @@ struct AttentionForward<E: Real>: ParallelTask {
                     words: memory.words, into: memory.kept)
                 AttentionDropout.multiply(memory.scores, by: memory.kept, vectors: vectors, keys: keys)
             }
-            let values = PaddedRows(
-                p.value.rows(batch, keyHead) + key &* p.value.row, row: p.value.row, count: keys, width: p.valueWidth,
-                paddedWidth: padded, buffer: memory.values)
+            let values = p.value.operand(
+                batch, keyHead, first: key, count: keys, width: p.valueWidth, paddedWidth: padded,
+                buffer: memory.values)
             AttentionProduct<E>.sums(
                 rows: rows, columns: padded, depth: keys, a: memory.scores, queriesAreRows: true, b: values.base,
                 bDepth: values.row, c: memory.sums, cRow: padded, factor: key == first ? nil : state.factor,
@@ -148,8 +161,11 @@ struct AttentionForward<E: Real>: ParallelTask {
     ) {
         let masked = p.mask.kind != .none
         let adjusting = masked || terms.active
+        let rowsOfKeys = p.key.operand(
+            batch, keyHead, first: key, count: keys, width: p.width, paddedWidth: p.depth,
+            buffer: memory.values)
         AttentionProduct<E>.scores(
-            keys: p.key.rows(batch, keyHead) + key &* p.key.row, keyRow: p.key.row, count: keys, depth: p.width,
+            keys: rowsOfKeys.base, keyRow: rowsOfKeys.row, count: keys, depth: p.width,
             queries: memory.queries, vectors: vectors, out: memory.scores,
             largest: adjusting ? nil : memory.state.blockLargest, band: terms.band)
         if !adjusting { return }
@@ -173,26 +189,15 @@ struct AttentionForward<E: Real>: ParallelTask {
         _ p: AttentionProblem<E>, _ batch: Int, _ head: Int, _ query: Int, _ rows: Int, _ padded: Int,
         _ memory: ForwardScratch<E>
     ) {
-        let width = E.Lanes.width
         let state = memory.state
         let output = p.packed == nil ? output : output.moved(p.queryOrigin)
-        let out = output.rows(batch, head) + query &* output.row
         var r = 0
         while r < rows {
             let empty = state.sum[r] == 0
-            let factor = E.Lanes(repeating: empty ? 0 : 1 / state.sum[r])
             let from = memory.sums + r &* padded
-            let to = out + r &* output.row
-            var i = 0
-            while i < p.valueWidth {
-                let value = empty ? .zero : E.Lanes.load(from + i) * factor
-                if i &+ width <= p.valueWidth {
-                    value.store(to + i)
-                } else {
-                    value.store(to + i, count: p.valueWidth &- i)
-                }
-                i &+= width
-            }
+            if empty { clear(from, p.valueWidth) }
+            output.store(
+                batch, head, query &+ r, from, width: p.valueWidth, factor: empty ? 0 : 1 / state.sum[r])
             r &+= 1
         }
         guard let lse else { return }

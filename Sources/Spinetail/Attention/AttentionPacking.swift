@@ -72,6 +72,11 @@ struct PaddedRows<E: Real> {
     let base: UnsafePointer<E>
     let row: Int
 
+    init(base: UnsafePointer<E>, row: Int) {
+        self.base = base
+        self.row = row
+    }
+
     @inline(__always)
     init(
         _ rows: UnsafePointer<E>, row: Int, count: Int, width: Int, paddedWidth: Int, buffer: UnsafeMutablePointer<E>

@@ -6,13 +6,16 @@ struct HeadRows<E: Real> {
     var batch: Int
     var head: Int
     var row: Int
+    var storage = AttentionStorage.own
 
     /// `fallback` stands in for an array without elements, which is never read.
     init(_ array: Descriptor, _ type: E.Type, fallback: UnsafeMutablePointer<E>) {
-        base = array.pointer(E.self) ?? fallback
-        batch = array.stride(0, of: E.self)
-        head = array.stride(1, of: E.self)
-        row = array.stride(2, of: E.self)
+        storage = AttentionStorage(array)
+        base = array.pointee.data?.assumingMemoryBound(to: E.self) ?? fallback
+        let size = array.itemSize
+        batch = array.byteStride(0) / size
+        head = array.byteStride(1) / size
+        row = array.byteStride(2) / size
     }
 
     /// One number for each row: (batch, heads, rows), contiguous.
@@ -26,7 +29,12 @@ struct HeadRows<E: Real> {
     /// From a row on, for one of the sequences that are packed in a single batch.
     func moved(_ rows: Int) -> Self {
         var moved = self
-        moved.base += rows &* row
+        if storage == .own {
+            moved.base += rows &* row
+        } else {
+            moved.base = (UnsafeMutableRawPointer(base) + 2 &* rows &* row).assumingMemoryBound(
+                to: E.self)
+        }
         moved.batch = 0
         return moved
     }
@@ -119,6 +127,11 @@ struct AttentionProblem<E: Real> {
         align = options.lower_right != 0 ? keys &- queries : 0
         band = Band(left: options.left, right: options.right, align: align)
     }
+
+    /// The width of rows of queries and keys where they are widened; they are read in place where they are not.
+    var depth: Int { query.storage == .own ? width : roundUp(width, E.Lanes.width) }
+
+    var valueDepth: Int { value.storage == .own ? valueWidth : roundUp(valueWidth, E.Lanes.width) }
 
     /// Roughly what one block of queries costs.
     var blockNanoseconds: Int {

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._native import kernels
-from .arrays import empty
+from .arrays import empty, is_half
 
 _NAME = "scaled_dot_product_attention"
 
@@ -129,6 +129,7 @@ def scaled_dot_product_attention_backward(
     """Gradients to query, key, value and, with `mask_gradient`, to an additive mask, each in its operand's shape."""
     dtype = query.dtype
     if dtype.char not in "fd":
+        saved = Saved(_wide(saved.output), saved.lse)
         grads = scaled_dot_product_attention_backward(
             _wide(grad_output), saved, *map(_wide, (query, key, value, attn_mask)), is_causal, scale, enable_gqa,
             dropout, terms, mask_gradient,
@@ -139,7 +140,7 @@ def scaled_dot_product_attention_backward(
     dq, dk, dv = _thirds(q, k, v) or (_like(q, q.shape[3]), _like(k, k.shape[3]), _like(v, v.shape[3]))
     dmask = np.zeros((*q.shape[:3], k.shape[2]), dtype.type) if mask_gradient else None
     kernels.attention_backward(
-        dq, dk, dv, dmask, doutput, saved.output, saved.lse, q, k, v, mask, _slopes(terms, query_lead, q.dtype),
+        dq, dk, dv, dmask, doutput, saved.output, saved.lse, q, k, v, mask, _slopes(terms, query_lead, q.dtype.type),
         None, None,        _scale(scale, query), *_numbers(is_causal, terms, dropout),
     )  # fmt: skip
     if dmask is not None:
@@ -157,14 +158,18 @@ def _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout
         raise RuntimeError(f"[{_NAME}] attn_mask and is_causal=True exclude each other: put the triangle into the mask")
     if not isinstance(query, np.ndarray) or query.dtype.char not in "fd":
         _explain(query, key, value, attn_mask, enable_gqa)
-        wide = map(_wide, (query, key, value, attn_mask))
-        out, saved = _forward(*wide, is_causal, scale, enable_gqa, dropout, terms, save)
-        return out.astype(query.dtype), saved
+        if _is_half(query):
+            attn_mask = _wide(attn_mask)
+        else:
+            wide = map(_wide, (query, key, value, attn_mask))
+            out, saved = _forward(*wide, is_causal, scale, enable_gqa, dropout, terms, save)
+            return out.astype(query.dtype), saved
     try:
         (q, k, v, mask), lead, _ = _aligned(query, key, value, attn_mask, enable_gqa)
         out = _like(q, v.shape[3])
-        lse = np.empty(q.shape[:3], query.dtype.type) if save else None
-        slopes = _slopes(terms, lead, q.dtype)
+        computed = _computed(query)
+        lse = np.empty(q.shape[:3], computed) if save else None
+        slopes = _slopes(terms, lead, computed)
         kernels.attention_forward(
             out, lse, q, k, v, mask, slopes, None, None, _scale(scale, query), *_numbers(is_causal, terms, dropout)
         )
@@ -262,12 +267,12 @@ def _scale(scale: float | None, query: np.ndarray) -> float:
     return 1.0 / sqrt(query.shape[-1] or 1) if scale is None else scale
 
 
-def _slopes(terms: Terms, lead: tuple[int, ...], dtype: np.dtype) -> np.ndarray | None:
+def _slopes(terms: Terms, lead: tuple[int, ...], dtype: type) -> np.ndarray | None:
     """ALiBi's slopes for each batch and head."""
     if terms.slopes is None:
         return None
     try:
-        slopes = np.broadcast_to(terms.slopes.astype(dtype.type), lead)
+        slopes = np.broadcast_to(terms.slopes.astype(dtype), lead)
     except ValueError:
         raise ValueError(
             f"[{_NAME}] alibi_slopes of shape {terms.slopes.shape} does not broadcast to the leading axes {lead}"
@@ -285,6 +290,19 @@ def _numbers(is_causal: bool, terms: Terms, dropout: Dropout | None) -> tuple[fl
         raise ValueError(f"[{_NAME}] dropout_p must be between 0 and 1, got {probability}")
     seed, offset = ((n & 0xFFFFFFFFFFFFFFFF) - ((n & 0x8000000000000000) << 1) for n in numbers)
     return terms.softcap, probability, (*band, seed, offset)
+
+
+def _is_half(array: np.ndarray) -> bool:
+    """Whether the kernel reads the array as it is and computes in float32; the kernels learn of bfloat16 here."""
+    if not is_half(array.dtype):
+        return False
+    if array.dtype.kind != "f":
+        kernels.register_bfloat16(array.dtype)
+    return True
+
+
+def _computed(array: np.ndarray) -> type:
+    return np.float32 if array.dtype.itemsize == 2 else array.dtype.type
 
 
 def _wide(array):

@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from .._native import kernels
-from .attention import Dropout, Saved, Terms, _contiguous_rows, _like, _numbers, _scale, _slopes, _wide
+from .attention import (
+    Dropout,
+    Saved,
+    Terms,
+    _computed,
+    _contiguous_rows,
+    _is_half,
+    _like,
+    _numbers,
+    _scale,
+    _slopes,
+    _wide,
+)
 
 _NAME = "varlen_attn"
 
@@ -21,13 +33,14 @@ def varlen_attn(
     save: bool = False,
 ) -> tuple[np.ndarray, Saved | None]:
     """The output and, to `save`, what `varlen_attn_backward` needs; `offsets` as `check` gives them."""
-    if query.dtype.char not in "fd":
+    if query.dtype.char not in "fd" and not _is_half(query):
         out, saved = varlen_attn(*map(_wide, (query, key, value)), offsets, scale, dropout, terms, save)
         return out.astype(query.dtype), saved
     q, k, v = (_batch(x) for x in (query, key, value))
     out = _like(q, v.shape[3])
-    lse = np.empty(q.shape[:3], q.dtype.type) if save else None
-    slopes = _slopes(terms, (len(offsets[0]) - 1, q.shape[1]), q.dtype)
+    computed = _computed(query)
+    lse = np.empty(q.shape[:3], computed) if save else None
+    slopes = _slopes(terms, (len(offsets[0]) - 1, q.shape[1]), computed)
     kernels.attention_forward(
         out, lse, q, k, v, None, slopes, *offsets, _scale(scale, query), *_numbers(False, terms, dropout)
     )
@@ -49,11 +62,13 @@ def varlen_attn_backward(
     dtype = query.dtype
     if dtype.char not in "fd":
         wide = map(_wide, (query, key, value))
-        grads = varlen_attn_backward(_wide(grad_output), saved, *wide, offsets, scale, dropout, terms)
+        grads = varlen_attn_backward(
+            _wide(grad_output), Saved(_wide(saved.output), saved.lse), *wide, offsets, scale, dropout, terms
+        )
         return tuple(g.astype(dtype) for g in grads)
     q, k, v, doutput = (_batch(x) for x in (query, key, value, grad_output))
     dq, dk, dv = (_like(x, x.shape[3]) for x in (q, k, v))
-    slopes = _slopes(terms, (len(offsets[0]) - 1, q.shape[1]), q.dtype)
+    slopes = _slopes(terms, (len(offsets[0]) - 1, q.shape[1]), q.dtype.type)
     kernels.attention_backward(
         dq, dk, dv, None, doutput, saved.output, saved.lse, q, k, v, None, slopes, *offsets, _scale(scale, query),
         *_numbers(False, terms, dropout),

@@ -22,6 +22,7 @@ typedef struct spinetail_attention {
     int64_t offset;
 } spinetail_attention;
 
+/// bfloat16 and float16 arrays are computed in float32 and rounded once; lse, slopes and an additive mask are float32.
 /// output = softmax(cap(scale · query keyᵀ) - slope · distance + mask) value. `lse` (batch, heads, queries; contiguous)
 /// gets the logarithm of each row's sum of exponentials. `softcap` 0: cap is the identity, else cap(x) = softcap ·
 /// tanh(x / softcap). `slopes` (batch, heads; any strides): ALiBi's, times the distance of a key from the query's place.
