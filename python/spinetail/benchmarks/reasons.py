@@ -8,13 +8,13 @@ from typing import Any
 from .rows import summary
 from .targets import TARGETS, verdict
 
-CALL = "16×16×16: 0.46 µs, the whole of it the call and its output; NumPy's call 0.92, PyTorch's 1.7"
+CALL = "16×16×16: 0.46 µs, of which multiply-adds at the limit take 0.05; NumPy's call 0.92, PyTorch's 1.7"
 NEAR = "the matrix is read once, at 27.6 to 27.9 GB/s on one thread and 54 to 56 on two; the last cache gives 29 and 56"
 ROWS_OF_C = (
     "one thread: NumPy's rows begin anywhere, so a tile meets two lines of C at a time: in C it makes 138 GFLOP/s, "
     "147 with panels fetched ahead, 152 with sums in memory of their own (as done), 165 on aligned rows"
 )
-FLOOR = "the multiply-adds alone leave no more, see the ratio at the limit; the peer is at 81 to 95 % of it"
+FLOOR = "the multiply-adds alone leave little more, see the ratio at the limit; the peer is at 81 to 95 % of it"
 COPIES = (
     "in C the tile makes 175 of 177 GFLOP/s from the second-level cache and the whole product of 1024³ 155 to 159: "
     "copying B and A and storing C take the rest; ours makes 150 to 159 on one thread, the peer 155 to 165"
@@ -105,7 +105,10 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         ),
     },
     "threads": {
-        "1024×1024×1024": "1.96 by the fastest calls, as 512³ and 2048³ alone: the rest is calls that were disturbed",
+        "768×768×768": "alone, ten processes: nine at 1.81 to 1.86, one at 1.60 with its fastest calls too; "
+        "with huge pages 1.67 to 1.87; what makes a process slower was not found",
+        "1024×1024×1024": "alone, three processes: 1.88, 1.88 and 1.64, by the fastest calls 1.92 in each; what makes "
+        "a process's other calls slower was not found",
         "512×512×512": "1.88 measured alone (1701, 905 µs); two processes of one thread each take 1703, 1713",
         "2048×2048×2048": "1.93 measured alone (114.4, 59.3 ms); two processes of one thread each take 115.8, 116.4",
     },
