@@ -54,6 +54,21 @@ def gradients(function: Function, wanted: int = 1) -> Program:
     return program
 
 
+def channels_last(program: Program) -> Program:
+    """The same with images whose channels lie next to each other, as PyTorch likes them best for some work."""
+
+    def made(torch: Any, *arrays: Any) -> Callable[[], Any]:
+        # A NumPy view with the strides of channels-last memory keeps them as a tensor.
+        return program(torch, *(turned(a) if getattr(a, "ndim", 0) == 4 else a for a in arrays))
+
+    return made
+
+
+def turned(images: np.ndarray) -> np.ndarray:
+    """The same images with channels-last strides."""
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
 def numpy_program(function: Function) -> Program:
     """function(*arrays)."""
 
@@ -76,16 +91,16 @@ def jax_program(function: Function) -> Program:
     return program
 
 
-def jax_gradient(function: Function) -> Program:
-    """The gradient of function(jax, x, …) by its first array; the last one is the output's own. Compiled.
+def jax_gradient(function: Function, wanted: int = 1) -> Program:
+    """The gradients of function(jax, x, …) by its first `wanted` arrays; the last one is the output's own. Compiled.
 
     The output is computed too, as by the others: a compiler that may leave it out does half of a training step.
     """
 
-    def call(jax: Any, x: Any, *rest: Any) -> Any:
-        *others, doutput = rest
-        y, pull = jax.vjp(lambda x: function(jax, x, *others), x)
-        return pull(doutput)[0], y
+    def call(jax: Any, *arrays: Any) -> Any:
+        *inputs, doutput = arrays
+        y, pull = jax.vjp(lambda *leaves: function(jax, *leaves, *inputs[wanted:]), *inputs[:wanted])
+        return *pull(doutput), y
 
     made = jax_program(call)
 
@@ -112,10 +127,13 @@ def mlx_program(function: Function) -> Program:
     return program
 
 
-def onnx_program(operator: str, result: type | None = None, opset: int = 21, **attributes: Any) -> Program:
+def onnx_program(
+    operator: str, result: type | None = None, opset: int = 21, constants: int = 0, **attributes: Any
+) -> Program:
     """One ONNX operator; `result` is its output's dtype if that is not the first input's.
 
-    Inputs of one shape share a session, since each has threads of its own.
+    Inputs of one shape share a session, since each has threads of its own. The last `constants` arrays are part of the
+    model, so that the runtime may prepare them, as it does with weights.
     """
     sessions: dict[Any, Any] = {}
 
@@ -123,26 +141,29 @@ def onnx_program(operator: str, result: type | None = None, opset: int = 21, **a
         key = tuple((a.shape, a.dtype.str) for a in arrays)
         if key not in sessions:
             sessions.clear()
-            sessions[key] = _session(runtime, operator, arrays, result, opset, attributes)
-        session, feeds = sessions[key], {f"x{i}": a for i, a in enumerate(arrays)}
+            sessions[key] = _session(runtime, operator, arrays, result, opset, constants, attributes)
+        session, feeds = sessions[key], {f"x{i}": a for i, a in enumerate(arrays[: len(arrays) - constants])}
         return lambda: session.run(None, feeds)[0]
 
     return program
 
 
 def _session(
-    runtime: Any, operator: str, arrays: tuple, result: type | None, opset: int, attributes: dict[str, Any]
+    runtime: Any, operator: str, arrays: tuple, result: type | None, opset: int, constants: int, attributes: dict
 ) -> Any:
-    from onnx import helper
+    from onnx import helper, numpy_helper
 
     names = [f"x{i}" for i in range(len(arrays))]
     types = [helper.np_dtype_to_tensor_dtype(a.dtype) for a in arrays]
     result_type = helper.np_dtype_to_tensor_dtype(np.dtype(result)) if result else types[0]
+    inputs = [helper.make_tensor_value_info(n, t, a.shape) for n, t, a in zip(names, types, arrays, strict=True)]
+    fed = len(arrays) - constants
     graph = helper.make_graph(
         [helper.make_node(operator, names, ["y"], **attributes)],
         "one",
-        [helper.make_tensor_value_info(n, t, a.shape) for n, t, a in zip(names, types, arrays, strict=True)],
+        inputs[:fed],
         [helper.make_tensor_value_info("y", result_type, None)],
+        [numpy_helper.from_array(a, n) for n, a in zip(names[fed:], arrays[fed:], strict=True)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
     options = runtime.SessionOptions()

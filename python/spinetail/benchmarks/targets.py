@@ -28,6 +28,14 @@ TARGETS = {
     "step 1": Target("a training step at batch 1", 12.0),
     "step 64": Target("a training step at batch 64", 1.5),
     "gpt step": Target("a training step of a GPT of 4 layers", 1.4),
+    "conv resnet50": Target("convolutions of ResNet-50", 1.2, 0.95),
+    "conv 3×3": Target("3×3 convolutions with stride 1 and at least 64 channels", 1.5, 1.2),
+    "conv depthwise": Target("depthwise convolutions of MobileNetV2", 1.3, 1.0),
+    "conv small": Target("convolutions of small images and few channels", 1.5, 1.0),
+    "conv train": Target("convolutions of ResNet-18, forward and backward", 1.1, 0.9),
+    "pooling": Target("pooling and interpolation, forward and backward", 1.3, 1.0),
+    "cnn step": Target("a training step of the small CNN, batch 64", 1.5),
+    "resnet50": Target("ResNet-50, one image of 224×224", 1.15),
     "threads": Target("more threads against one", 1.85, 1.85),
 }
 

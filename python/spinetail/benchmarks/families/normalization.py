@@ -45,19 +45,6 @@ def torch_function(name: str):
     return function
 
 
-def channels_last(program):
-    """The same with images whose channels lie next to each other, as PyTorch likes them best for some work."""
-
-    def made(torch, x, *rest):
-        # A NumPy view with the strides of channels-last memory keeps them as a tensor.
-        turned = [
-            np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) if a.ndim == 4 else a for a in rest
-        ]
-        return program(torch, np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2), *turned)
-
-    return made
-
-
 def mlx_function(name: str):
     def function(mx, x, w, b):
         return mx.fast.layer_norm(x, w, b, EPSILON) if name == "layer_norm" else mx.fast.rms_norm(x, w, EPSILON)
@@ -94,7 +81,7 @@ def case(name: str, shape: tuple[int, ...], train: bool = False, quick: bool = F
         if name in ("layer_norm", "rms_norm"):
             own["mlx"] = programs.mlx_program(mlx_function(name))
     if len(shape) == 4:
-        own["torch channels-last"] = channels_last(same)
+        own["torch channels-last"] = programs.channels_last(same)
     title = f"{name} {'×'.join(map(str, shape))}" + (" train" if train else "")
     moved = (20.0 if train else 8.0) * float(np.prod(shape))
     return Case(title, inputs, own, error, bytes=moved, group="pointwise", quick=quick)
