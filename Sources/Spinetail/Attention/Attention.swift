@@ -4,38 +4,49 @@ import CSpinetail
 public func spinetail_attention_forward(
     _ output: Descriptor, _ lse: Descriptor?, _ query: Descriptor, _ key: Descriptor, _ value: Descriptor,
     _ mask: Descriptor?, _ slopes: Descriptor?, _ queryOffsets: Descriptor?, _ keyOffsets: Descriptor?,
+    _ keyLengths: Descriptor?, _ blockTable: Descriptor?, _ keyScales: Descriptor?, _ valueScales: Descriptor?,
     _ scale: Double, _ softcap: Double, _ dropout: Double,
     _ options: UnsafePointer<spinetail_attention>
 ) -> spinetail_status {
     let call = AttentionCall(
         query: query, key: key, value: value, mask: mask, slopes: slopes, scale: scale, softcap: softcap,
-        dropout: dropout, queryOffsets: queryOffsets, keyOffsets: keyOffsets, options: options.pointee)
-    let status = call.check(output: output, at: 1, first: 3)
+        dropout: dropout, queryOffsets: queryOffsets, keyOffsets: keyOffsets, keyLengths: keyLengths,
+        blockTable: blockTable, keyScales: keyScales, valueScales: valueScales, options: options.pointee)
+    let status = call.check(output: output, at: 1, first: 3, mayDiffer: true)
     if status != Status.ok { return status }
     if let lse {
         if lse.dtype != call.computed { return Status.dtype(2) }
         if !sameRows(lse, query.extent(0), query.extent(1), query.extent(2)) { return Status.shape(2) }
         if !lse.isContiguous { return Status.layout(2) }
     }
+    let mostFew = dropout > 0 ? 0 : AttentionDecode<Float>.mostQueries
     if call.computed == Float.dtype {
-        return withSequences(Float.self, call, first: 3) { forward(Float.self, output, lse, call, $0) }
+        return withSequences(Float.self, call, first: 3, mostFew: mostFew) {
+            forward(Float.self, output, lse, call, $0)
+        }
     }
     if query.holds(Double.self) {
-        return withSequences(Double.self, call, first: 3) { forward(Double.self, output, lse, call, $0) }
+        return withSequences(Double.self, call, first: 3, mostFew: mostFew) {
+            forward(Double.self, output, lse, call, $0)
+        }
     }
     return Status.dtype(3)
 }
 
 /// Calls with the packed sequences, if there are any, checked.
 private func withSequences<E: Real>(
-    _ type: E.Type, _ call: AttentionCall, first: Int32, _ body: (PackedSequences?) -> Int32
+    _ type: E.Type, _ call: AttentionCall, first: Int32, mostFew: Int = 0, _ body: (PackedSequences?) -> Int32
 ) -> Int32 {
     guard let count = call.sequences else { return body(nil) }
-    guard let memory = Scratch.take(PackedSequences.bytes(count)) else { return Status.noMemory }
+    guard let memory = Scratch.take(PackedSequences.bytes(call, count)) else { return Status.noMemory }
     defer { Scratch.give(memory) }
-    let packed = PackedSequences(memory, call, count: count, blockQueries: AttentionBlock<E>.queries)
+    let packed = PackedSequences(
+        memory, call, count: count, blockQueries: AttentionBlock<E>.queries, mostFew: mostFew)
+    let keys = call.key.extent(2)
     if !packed.valid(packed.queries, total: call.query.extent(2)) { return Status.parameter(first &+ 5) }
-    if !packed.valid(packed.keys, total: call.key.extent(2)) { return Status.parameter(first &+ 6) }
+    if call.blockTable == nil && !packed.valid(packed.keys, total: keys) { return Status.parameter(first &+ 6) }
+    if !packed.validLengths(pageRows: keys) { return Status.parameter(first &+ 7) }
+    if !packed.validPages(pageRows: keys, total: call.key.extent(0)) { return Status.parameter(first &+ 8) }
     return body(packed)
 }
 
@@ -55,7 +66,10 @@ private func forward<E: Real>(
     let logarithms = lse.map {
         HeadRows($0.pointer(E.self) ?? anything, heads: problem.heads, rows: problem.allQueries)
     }
-    if problem.queries <= AttentionDecode<E>.mostQueries && !problem.dropout.active {
+    if let packed {
+        let status = packed.fewCount > 0 ? decode(problem, result, logarithms) : Status.ok
+        if status != Status.ok || packed.blocks[packed.count] == 0 { return status }
+    } else if problem.queries <= AttentionDecode<E>.mostQueries && !problem.dropout.active {
         return decode(problem, result, logarithms)
     }
     let blocks = pieces(problem.queries, AttentionBlock<E>.queries)
@@ -76,12 +90,12 @@ private func forward<E: Real>(
 private func decode<E: Real>(
     _ problem: AttentionProblem<E>, _ output: HeadRows<E>, _ lse: HeadRows<E>?
 ) -> Int32 {
-    let rows = problem.batches &* problem.heads &* problem.queries
-    let units = problem.batches &* divide(problem.heads, by: problem.headsPerKey)
+    let rows = problem.fewCount &* problem.heads &* problem.fewQueries
+    let units = problem.fewCount &* divide(problem.heads, by: problem.headsPerKey)
     let splits = AttentionDecode<E>.splits(problem)
     let blocks = pieces(pieces(AttentionDecode<E>.decodeKeys(problem), splits), AttentionDecode<E>.blockKeys)
     let partialBytes =
-        splits > 1 ? rows &* splits &* AttentionDecode<E>.rowElements(problem) &* MemoryLayout<E>.size : 0
+        splits > 1 ? rows &* splits &* DecodeRow<E>.elements(problem.valueWidth) &* MemoryLayout<E>.size : 0
     let bytes = AttentionDecode<E>.bytes(problem)
     let workers = workerLimit()
     guard let scratch = Scratch.take(roundUp(partialBytes, 64) &+ workers &* bytes) else { return Status.noMemory }
@@ -114,7 +128,7 @@ public func spinetail_attention_backward(
     let call = AttentionCall(
         query: query, key: key, value: value, mask: mask, slopes: slopes, scale: scale, softcap: softcap,
         dropout: dropout, queryOffsets: queryOffsets, keyOffsets: keyOffsets, options: options.pointee)
-    let status = call.check(output: output, at: 6, first: 8)
+    let status = call.check(output: output, at: 6, first: 8, mayDiffer: false)
     if status != Status.ok { return status }
     var gradient = checkGradient(dquery, like: query, at: 1)
     if gradient == Status.ok { gradient = checkGradient(dkey, like: key, at: 2) }

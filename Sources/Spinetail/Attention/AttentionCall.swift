@@ -12,6 +12,10 @@ struct AttentionCall {
     var dropout: Double
     var queryOffsets: Descriptor?
     var keyOffsets: Descriptor?
+    var keyLengths: Descriptor? = nil
+    var blockTable: Descriptor? = nil
+    var keyScales: Descriptor? = nil
+    var valueScales: Descriptor? = nil
     var options: spinetail_attention
 
     /// What is computed with: scores, masks, slopes and logarithms are of this type.
@@ -20,22 +24,28 @@ struct AttentionCall {
     /// The number of packed sequences; nil where there are none but a batch.
     var sequences: Int? { queryOffsets.map { $0.extent(0) &- 1 } }
 
-    /// Status.ok or what is wrong. `first` is the position of query; key, value, mask, slopes, offsets, scale,
-    /// soft-cap and dropout follow it.
-    func check(output: Descriptor, at outputPosition: Int32, first: Int32) -> Int32 {
+    /// Status.ok or what is wrong. `first` is the position of query; key, value, mask, slopes and offsets follow it,
+    /// then, where keys `mayDiffer` in dtype, lengths, table and scales; then scale, soft-cap and dropout.
+    func check(output: Descriptor, at outputPosition: Int32, first: Int32, mayDiffer: Bool) -> Int32 {
         if query.rank != 4 { return Status.rank(first) }
         if key.rank != 4 { return Status.rank(first &+ 1) }
         if value.rank != 4 { return Status.rank(first &+ 2) }
         if output.rank != 4 { return Status.rank(outputPosition) }
-        if key.dtype != query.dtype { return Status.dtype(first &+ 1) }
-        if value.dtype != query.dtype { return Status.dtype(first &+ 2) }
+        let storage = AttentionStorage(key)
+        if AttentionStorage(query) == .bytes { return Status.dtype(first) }
+        if key.dtype != query.dtype {
+            let widens = storage != .own || key.holds(Float.self)
+            if !mayDiffer || !widens || computed != Float.dtype { return Status.dtype(first &+ 1) }
+        }
+        if value.dtype != key.dtype { return Status.dtype(first &+ 2) }
         if output.dtype != query.dtype { return Status.dtype(outputPosition) }
         let batches = query.extent(0)
         let heads = query.extent(1)
         let keyHeads = key.extent(1)
-        if key.extent(0) != batches || key.extent(3) != query.extent(3) { return Status.shape(first &+ 1) }
+        let keyBatches = blockTable == nil ? batches : key.extent(0)
+        if key.extent(0) != keyBatches || key.extent(3) != query.extent(3) { return Status.shape(first &+ 1) }
         if keyHeads == 0 ? heads != 0 : remainder(heads, by: keyHeads) != 0 { return Status.shape(first &+ 1) }
-        if value.extent(0) != batches || value.extent(1) != keyHeads || value.extent(2) != key.extent(2) {
+        if value.extent(0) != keyBatches || value.extent(1) != keyHeads || value.extent(2) != key.extent(2) {
             return Status.shape(first &+ 2)
         }
         if !sameRows(output, batches, heads, query.extent(2), value.extent(3)) { return Status.shape(outputPosition) }
@@ -52,31 +62,57 @@ struct AttentionCall {
             }
         }
         if let queryOffsets {
-            guard let keyOffsets else { return Status.shape(first &+ 6) }
-            var wrong = checkOffsets(queryOffsets, first &+ 5)
-            if wrong == Status.ok { wrong = checkOffsets(keyOffsets, first &+ 6) }
+            if (keyOffsets == nil) != (blockTable != nil) { return Status.shape(first &+ 6) }
+            var wrong = checkNumbers(queryOffsets, nil, first &+ 5)
+            if queryOffsets.rank == 1 && queryOffsets.extent(0) == 0 { return Status.shape(first &+ 5) }
+            let count = queryOffsets.extent(0)
+            if let keyOffsets, wrong == Status.ok { wrong = checkNumbers(keyOffsets, count, first &+ 6) }
+            if let keyLengths, wrong == Status.ok { wrong = checkNumbers(keyLengths, count &- 1, first &+ 7) }
             if wrong != Status.ok { return wrong }
-            if keyOffsets.extent(0) != queryOffsets.extent(0) { return Status.shape(first &+ 6) }
             if batches != 1 || mask != nil { return Status.shape(mask == nil ? first : first &+ 3) }
-        } else if keyOffsets != nil {
+            if let blockTable {
+                if Int(blockTable.dtype) != Int(SPINETAIL_INT32) { return Status.dtype(first &+ 8) }
+                if blockTable.rank != 2 { return Status.rank(first &+ 8) }
+                if blockTable.extent(0) != count &- 1 || keyLengths == nil { return Status.shape(first &+ 8) }
+                if !blockTable.isContiguous { return Status.layout(first &+ 8) }
+                if dropout > 0 { return Status.parameter(first &+ 8) }
+            }
+        } else if keyOffsets != nil || keyLengths != nil || blockTable != nil {
             return Status.shape(first &+ 5)
         }
+        var wrong = checkScales(keyScales, storage, first &+ 9)
+        if wrong == Status.ok { wrong = checkScales(valueScales, storage, first &+ 10) }
+        if wrong != Status.ok { return wrong }
         if let slopes {
             if slopes.dtype != computed { return Status.dtype(first &+ 4) }
             if slopes.rank != 2 { return Status.rank(first &+ 4) }
             if slopes.extent(0) != sequences ?? batches || slopes.extent(1) != heads { return Status.shape(first &+ 4) }
         }
-        if !(softcap >= 0 && softcap < Double.infinity) { return Status.parameter(first &+ 8) }
-        if !(dropout >= 0 && dropout <= 1) { return Status.parameter(first &+ 9) }
+        let scaleAt = first &+ (mayDiffer ? 11 : 7)
+        if !(softcap >= 0 && softcap < Double.infinity) { return Status.parameter(scaleAt &+ 1) }
+        if !(dropout >= 0 && dropout <= 1) { return Status.parameter(scaleAt &+ 2) }
         return Status.ok
+    }
+
+    /// Bytes have a scale for each row, other numbers none.
+    private func checkScales(_ scales: Descriptor?, _ storage: AttentionStorage, _ position: Int32) -> Int32 {
+        guard let scales else { return storage == .bytes ? Status.shape(position) : Status.ok }
+        if storage != .bytes || !scales.holds(Float.self) { return Status.dtype(position) }
+        if scales.rank != 3 { return Status.rank(position) }
+        var axis = 0
+        while axis < 3 {
+            if scales.extent(axis) != key.extent(axis) { return Status.shape(position) }
+            axis &+= 1
+        }
+        return scales.hasContiguousLastAxis ? Status.ok : Status.layout(position)
     }
 }
 
-private func checkOffsets(_ offsets: Descriptor, _ position: Int32) -> Int32 {
-    if Int(offsets.dtype) != Int(SPINETAIL_INT64) { return Status.dtype(position) }
-    if offsets.rank != 1 { return Status.rank(position) }
-    if offsets.extent(0) == 0 { return Status.shape(position) }
-    return offsets.isContiguous ? Status.ok : Status.layout(position)
+private func checkNumbers(_ numbers: Descriptor, _ count: Int?, _ position: Int32) -> Int32 {
+    if Int(numbers.dtype) != Int(SPINETAIL_INT64) { return Status.dtype(position) }
+    if numbers.rank != 1 { return Status.rank(position) }
+    if let count, numbers.extent(0) != count { return Status.shape(position) }
+    return numbers.isContiguous ? Status.ok : Status.layout(position)
 }
 
 func sameRows(_ array: Descriptor, _ a: Int, _ b: Int, _ c: Int, _ d: Int) -> Bool {

@@ -29,7 +29,7 @@ struct ForwardScratch<E: Real> {
 
     private static func blockElements(_ p: AttentionProblem<E>, keys: Int) -> Int {
         let padded = roundUp(p.valueWidth, E.Lanes.width)
-        if p.query.storage != .own {
+        if p.widens {
             return Swift.max(keys, AttentionBlock<E>.queries)
                 &* Swift.max(padded, roundUp(p.width, E.Lanes.width))
         }
@@ -124,7 +124,7 @@ struct AttentionForward<E: Real>: ParallelTask {
         let seen = band.endKey(rows &- 1, p.keys)
         var key = first
         while key < seen {
-            let keys = Swift.min(AttentionBlock<E>.keys, seen &- key)
+            let keys = p.key.run(key, Swift.min(key &+ AttentionBlock<E>.keys, seen)) &- key
             let terms = BlockTerms(p, batch: batch, head: head, query: query, queries: rows, key: key, keys: keys)
             score(p, batch, head, keyHead, query, rows, vectors, key, keys, terms, memory)
             var vector = 0

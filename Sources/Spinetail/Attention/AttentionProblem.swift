@@ -1,49 +1,5 @@
 import CSpinetail
 
-/// One of the arrays (batch, heads, rows, width) with a contiguous last axis; strides in elements.
-struct HeadRows<E: Real> {
-    var base: UnsafeMutablePointer<E>
-    var batch: Int
-    var head: Int
-    var row: Int
-    var storage = AttentionStorage.own
-
-    /// `fallback` stands in for an array without elements, which is never read.
-    init(_ array: Descriptor, _ type: E.Type, fallback: UnsafeMutablePointer<E>) {
-        storage = AttentionStorage(array)
-        base = array.pointee.data?.assumingMemoryBound(to: E.self) ?? fallback
-        let size = array.itemSize
-        batch = array.byteStride(0) / size
-        head = array.byteStride(1) / size
-        row = array.byteStride(2) / size
-    }
-
-    /// One number for each row: (batch, heads, rows), contiguous.
-    init(_ numbers: UnsafeMutablePointer<E>, heads: Int, rows: Int) {
-        base = numbers
-        batch = heads &* rows
-        head = rows
-        row = 1
-    }
-
-    /// From a row on, for one of the sequences that are packed in a single batch.
-    func moved(_ rows: Int) -> Self {
-        var moved = self
-        if storage == .own {
-            moved.base += rows &* row
-        } else {
-            moved.base = (UnsafeMutableRawPointer(base) + 2 &* rows &* row).assumingMemoryBound(
-                to: E.self)
-        }
-        moved.batch = 0
-        return moved
-    }
-
-    @inline(__always) func rows(_ batch: Int, _ head: Int) -> UnsafeMutablePointer<E> {
-        base + (batch &* self.batch &+ head &* self.head)
-    }
-}
-
 /// What is added to the scores, or which of them count; strides in bytes.
 struct AttentionMask {
     enum Kind { case none, boolean, additive }
@@ -105,13 +61,13 @@ struct AttentionProblem<E: Real> {
         headsPerKey = divide(query.extent(1), by: key.extent(1))
         allQueries = query.extent(2)
         allKeys = key.extent(2)
-        queries = packed.map { $0.longest($0.queries) } ?? allQueries
-        keys = packed.map { $0.longest($0.keys) } ?? allKeys
+        queries = packed.map { $0.longest } ?? allQueries
+        keys = packed.map { $0.most($0.used) } ?? allKeys
         width = query.extent(3)
         valueWidth = value.extent(3)
         self.query = HeadRows(query, E.self, fallback: anything)
-        self.key = HeadRows(key, E.self, fallback: anything)
-        self.value = HeadRows(value, E.self, fallback: anything)
+        self.key = HeadRows(key, E.self, scales: call.keyScales, fallback: anything)
+        self.value = HeadRows(value, E.self, scales: call.valueScales, fallback: anything)
         if let mask = call.mask { self.mask = AttentionMask(mask) }
         slopes = AlibiSlopes(call.slopes)
         dropout = AttentionDropout(probability: call.dropout, seed: options.seed, offset: options.offset)
@@ -128,10 +84,20 @@ struct AttentionProblem<E: Real> {
         band = Band(left: options.left, right: options.right, align: align)
     }
 
-    /// The width of rows of queries and keys where they are widened; they are read in place where they are not.
-    var depth: Int { query.storage == .own ? width : roundUp(width, E.Lanes.width) }
+    /// Whether any operand is not stored as what is computed with.
+    var widens: Bool { query.storage != .own || key.storage != .own }
 
-    var valueDepth: Int { value.storage == .own ? valueWidth : roundUp(valueWidth, E.Lanes.width) }
+    /// The width of rows of queries and keys where any are widened; they are read in place where none are.
+    var depth: Int { widens ? roundUp(width, E.Lanes.width) : width }
+
+    /// What has so few queries that it is decoded rather than tiled: how many batches or sequences, the most queries of
+    /// any, and the number of each.
+    var fewCount: Int { packed?.fewCount ?? batches }
+    var fewQueries: Int { packed?.fewLongest ?? queries }
+    @inline(__always) func few(_ place: Int) -> Int { packed?.few[place] ?? place }
+
+    /// How many parts keys are split into; 0: as many as pay.
+    var splits: Int { Int(Swift.max(0, Swift.min(options.splits, 1 << 20))) }
 
     /// Roughly what one block of queries costs.
     var blockNanoseconds: Int {

@@ -1,34 +1,68 @@
 import CSpinetail
 
 /// Sequences of any lengths, one after another in arrays of a single batch: where each begins among the queries and
-/// among the keys, and how many blocks of queries come before it. Copied from the caller's arrays, and checked.
+/// among the keys, how many keys it has, and how many blocks of queries come before it. Keys may lie in pages instead.
+/// Copied from the caller's arrays, and checked.
 struct PackedSequences {
     let count: Int
     let queries: UnsafeMutablePointer<Int>
     let keys: UnsafeMutablePointer<Int>
+    let used: UnsafeMutablePointer<Int>
     let blocks: UnsafeMutablePointer<Int>
+    /// The sequences of few queries, which have no blocks.
+    let few: UnsafeMutablePointer<Int>
+    private(set) var fewCount = 0
+    private(set) var fewLongest = 1
+    private(set) var longest = 0
+    /// The pages of each sequence, `pagesEach` apart.
+    private let pages: UnsafeMutablePointer<Int32>
+    private let pagesEach: Int
+    private let isPaged: Bool
 
-    static func bytes(_ count: Int) -> Int { 3 &* (count &+ 1) &* MemoryLayout<Int>.size }
+    static func bytes(_ call: AttentionCall, _ count: Int) -> Int {
+        let pages = call.blockTable.map { $0.extent(1) } ?? 0
+        return 5 &* (count &+ 1) &* MemoryLayout<Int>.size &+ count &* pages &* MemoryLayout<Int32>.size
+    }
 
-    init(_ memory: UnsafeMutableRawPointer, _ call: AttentionCall, count: Int, blockQueries: Int) {
+    /// - mostFew: sequences of so many queries at most are few.
+    init(_ memory: UnsafeMutableRawPointer, _ call: AttentionCall, count: Int, blockQueries: Int, mostFew: Int) {
         self.count = count
         queries = memory.assumingMemoryBound(to: Int.self)
         keys = queries + (count &+ 1)
-        blocks = keys + (count &+ 1)
-        copy(call.queryOffsets, to: queries)
-        copy(call.keyOffsets, to: keys)
+        used = keys + (count &+ 1)
+        blocks = used + (count &+ 1)
+        few = blocks + (count &+ 1)
+        pages = UnsafeMutableRawPointer(few + (count &+ 1)).assumingMemoryBound(to: Int32.self)
+        pagesEach = call.blockTable.map { $0.extent(1) } ?? 0
+        isPaged = call.blockTable != nil
+        copy(call.queryOffsets, to: queries, count &+ 1)
+        copy(call.keyOffsets, to: keys, count &+ 1)
+        copy(call.keyLengths, to: used, count)
+        if let table = call.blockTable?.pointer(Int32.self) {
+            memcpy(pages, table, count &* pagesEach &* MemoryLayout<Int32>.size)
+        }
         blocks[0] = 0
         var i = 0
         while i < count {
-            blocks[i &+ 1] = blocks[i] &+ pieces(queries[i &+ 1] &- queries[i], blockQueries)
+            if isPaged { keys[i] = 0 }
+            if call.keyLengths == nil { used[i] = keys[i &+ 1] &- keys[i] }
+            let own = queries[i &+ 1] &- queries[i]
+            let isFew = own <= mostFew
+            blocks[i &+ 1] = blocks[i] &+ (isFew ? 0 : pieces(own, blockQueries))
+            if isFew && own > 0 {
+                few[fewCount] = i
+                fewCount &+= 1
+                fewLongest = Swift.max(fewLongest, own)
+            }
+            longest = Swift.max(longest, own)
             i &+= 1
         }
     }
 
-    private func copy(_ offsets: Descriptor?, to out: UnsafeMutablePointer<Int>) {
-        guard let from = offsets?.pointer(Int64.self) else { return }
+    private func copy(_ numbers: Descriptor?, to out: UnsafeMutablePointer<Int>, _ count: Int) {
+        guard let from = numbers?.pointer(Int64.self) else { return }
         var i = 0
-        while i <= count {
+        while i < count {
             out[i] = Int(from[i])
             i &+= 1
         }
@@ -44,14 +78,45 @@ struct PackedSequences {
         return offsets[0] == 0 && offsets[count] == total
     }
 
-    func longest(_ offsets: UnsafeMutablePointer<Int>) -> Int {
+    /// Whether each sequence has as many keys as it uses.
+    func validLengths(pageRows: Int) -> Bool {
+        var i = 0
+        while i < count {
+            let room = isPaged ? pagesEach &* pageRows : keys[i &+ 1] &- keys[i]
+            if used[i] < 0 || used[i] > room { return false }
+            i &+= 1
+        }
+        return true
+    }
+
+    /// Whether the pages of all keys in use are among `total`.
+    func validPages(pageRows: Int, total: Int) -> Bool {
+        var i = 0
+        while isPaged && i < count {
+            var page = 0
+            while page &* pageRows < used[i] {
+                let number = Int(pages[i &* pagesEach &+ page])
+                if number < 0 || number >= total { return false }
+                page &+= 1
+            }
+            i &+= 1
+        }
+        return true
+    }
+
+    /// The most of some numbers, one for each sequence.
+    func most(_ numbers: UnsafeMutablePointer<Int>) -> Int {
         var most = 0
         var i = 0
         while i < count {
-            most = Swift.max(most, offsets[i &+ 1] &- offsets[i])
+            most = Swift.max(most, numbers[i])
             i &+= 1
         }
         return most
+    }
+
+    func table(_ number: Int) -> UnsafePointer<Int32>? {
+        isPaged ? UnsafePointer(pages + number &* pagesEach) : nil
     }
 
     /// The sequence that has the given one of all blocks.
@@ -74,10 +139,15 @@ extension AttentionProblem {
         p.queryOrigin = packed.queries[number]
         p.keyOrigin = packed.keys[number]
         p.queries = packed.queries[number &+ 1] &- p.queryOrigin
-        p.keys = packed.keys[number &+ 1] &- p.keyOrigin
+        p.keys = packed.used[number]
         p.query = query.moved(p.queryOrigin)
-        p.key = key.moved(p.keyOrigin)
-        p.value = value.moved(p.keyOrigin)
+        if let table = packed.table(number) {
+            p.key.pages = table
+            p.value.pages = table
+        } else {
+            p.key = key.moved(p.keyOrigin)
+            p.value = value.moved(p.keyOrigin)
+        }
         p.place()
         return p
     }

@@ -1,21 +1,23 @@
 import CSpinetail
 
-/// What the arrays hold: what is computed with, or 16 bits that are widened to float32 a block at a time as they are
-/// packed, and rounded once as results are stored.
+/// What the arrays hold: what is computed with; or 16 bits, or bytes and a scale for each row, that are widened to
+/// float32 as they are read. Results of 16 bits are rounded once as they are stored.
 enum AttentionStorage {
-    case own, bfloat16, float16
+    case own, bfloat16, float16, bytes
 
     init(_ array: Descriptor) {
-        let dtype = Int(array.dtype)
-        self =
-            dtype == Int(SPINETAIL_BFLOAT16)
-            ? .bfloat16 : dtype == Int(SPINETAIL_FLOAT16) ? .float16 : .own
+        switch Int(array.dtype) {
+        case Int(SPINETAIL_BFLOAT16): self = .bfloat16
+        case Int(SPINETAIL_FLOAT16): self = .float16
+        case Int(SPINETAIL_INT8): self = .bytes
+        default: self = .own
+        }
     }
 }
 
 extension HeadRows {
-    /// `count` rows from `first` on as an operand of the products: where they stand if they hold E, in `buffer` if not
-    /// or if rows of `paddedWidth` are wanted and theirs are narrower.
+    /// `count` rows from `first` on, of one run, as an operand of the products: where they stand if they hold E, in
+    /// `buffer` if not or if rows of `paddedWidth` are wanted and theirs are narrower.
     @inline(__always)
     func operand(
         _ batch: Int, _ head: Int, first: Int, count: Int, width: Int, paddedWidth: Int,
@@ -23,7 +25,7 @@ extension HeadRows {
     ) -> PaddedRows<E> {
         if storage == .own {
             return PaddedRows(
-                rows(batch, head) + first &* row, row: row, count: count, width: width,
+                address(batch, head, first).assumingMemoryBound(to: E.self), row: row, count: count, width: width,
                 paddedWidth: paddedWidth,
                 buffer: buffer)
         }
@@ -37,14 +39,14 @@ extension HeadRows {
         _ batch: Int, _ head: Int, first: Int, count: Int, width: Int, paddedWidth: Int,
         into out: UnsafeMutablePointer<E>
     ) {
-        let from = halves(batch, head) + first &* row
+        let from = address(batch, head, first)
         let to = UnsafeMutableRawPointer(out).assumingMemoryBound(to: Float.self)
-        if storage == .bfloat16 {
-            HalfRows<BrainFloat>.widen(
-                from, row: row, count: count, width: width, paddedWidth: paddedWidth, into: to)
-        } else {
-            HalfRows<HalfFloat>.widen(
-                from, row: row, count: count, width: width, paddedWidth: paddedWidth, into: to)
+        switch storage {
+        case .bfloat16: WidenedRows<BrainFloat>.widen(from, row, count, width, paddedWidth, scales: nil, into: to)
+        case .float16: WidenedRows<HalfFloat>.widen(from, row, count, width, paddedWidth, scales: nil, into: to)
+        default:
+            let scales = scales(batch, head, first).map { UnsafeRawPointer($0).assumingMemoryBound(to: Float.self) }
+            WidenedRows<SignedBytes>.widen(from, row, count, width, paddedWidth, scales: scales, into: to)
         }
     }
 
@@ -66,7 +68,7 @@ extension HeadRows {
     private func narrow(
         _ batch: Int, _ head: Int, _ number: Int, _ from: UnsafeMutablePointer<E>, width: Int, factor: E
     ) {
-        let to = halves(batch, head) + number &* row
+        let to = address(batch, head, number).assumingMemoryBound(to: UInt16.self)
         let numbers = UnsafeMutableRawPointer(from).assumingMemoryBound(to: Float.self)
         let scale = Float(factor.double)
         if storage == .bfloat16 {
@@ -75,32 +77,31 @@ extension HeadRows {
             HalfRows<HalfFloat>.narrow(numbers, width: width, factor: scale, into: to)
         }
     }
-
-    private func halves(_ batch: Int, _ head: Int) -> UnsafeMutablePointer<UInt16> {
-        UnsafeMutableRawPointer(base).assumingMemoryBound(to: UInt16.self)
-            + (batch &* self.batch &+ head &* self.head)
-    }
 }
 
-/// Rows of 16-bit numbers from and to float32.
-private enum HalfRows<H: HalfFormat> {
+/// Rows of narrower numbers, widened to float32 and padded with zeros.
+private enum WidenedRows<S: SweepSource<Float>> {
     static func widen(
-        _ from: UnsafePointer<UInt16>, row: Int, count: Int, width: Int, paddedWidth: Int,
-        into out: UnsafeMutablePointer<Float>
+        _ from: UnsafeRawPointer, _ row: Int, _ count: Int, _ width: Int, _ paddedWidth: Int,
+        scales: UnsafePointer<Float>?, into out: UnsafeMutablePointer<Float>
     ) {
         var r = 0
         while r < count {
-            let p = from + r &* row
+            let p = from.assumingMemoryBound(to: S.Number.self) + r &* row
             let q = out + r &* paddedWidth
+            let scale = FloatLanes(repeating: scales?[r] ?? 1)
             var i = 0
             while i < paddedWidth {
-                H.load(p + i, count: Swift.min(FloatLanes.width, width &- i)).store(q + i)
+                (S.load(p + i, count: Swift.min(FloatLanes.width, width &- i)) * scale).store(q + i)
                 i &+= FloatLanes.width
             }
             r &+= 1
         }
     }
+}
 
+/// Rows of 16-bit numbers from float32.
+private enum HalfRows<H: HalfFormat> {
     static func narrow(
         _ from: UnsafePointer<Float>, width: Int, factor: Float, into out: UnsafeMutablePointer<UInt16>
     ) {

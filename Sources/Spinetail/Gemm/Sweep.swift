@@ -139,11 +139,3 @@ private struct SweepColumns<E: Real>: ParallelTask {
         }
     }
 }
-
-/// Numbers that are summed in their own format.
-private enum Stored<E: Real>: SweepSource {
-    typealias Sum = E
-    typealias Number = E
-    @inline(__always) static func load(_ p: UnsafePointer<E>) -> E.Lanes { E.Lanes.load(p) }
-    @inline(__always) static func load(_ p: UnsafePointer<E>, count: Int) -> E.Lanes { E.Lanes.loadUpTo(p, count) }
-}

@@ -22,6 +22,25 @@ extension SweepSource {
     }
 }
 
+/// Numbers that are summed in their own format.
+enum Stored<E: Real>: SweepSource {
+    typealias Sum = E
+    typealias Number = E
+    @inline(__always) static func load(_ p: UnsafePointer<E>) -> E.Lanes { E.Lanes.load(p) }
+    @inline(__always) static func load(_ p: UnsafePointer<E>, count: Int) -> E.Lanes { E.Lanes.loadUpTo(p, count) }
+}
+
+/// Signed bytes, summed in float32.
+enum SignedBytes: SweepSource {
+    typealias Sum = Float
+    typealias Number = Int8
+    @inline(__always) static func load(_ p: UnsafePointer<Int8>) -> FloatLanes { spinetail_load_i8(p) }
+    @inline(__always) static func load(_ p: UnsafePointer<Int8>, count: Int) -> FloatLanes {
+        if count >= FloatLanes.width { return load(p) }
+        return spinetail_load_part_i8(p, Int64(truncatingIfNeeded: count))
+    }
+}
+
 /// c += a · b for a few rows; a is packed in groups of eight columns, b's rows run along memory and are streamed. c's rows
 /// have room for `columns` rounded up to two vectors.
 struct SweepBlock<S: SweepSource> {

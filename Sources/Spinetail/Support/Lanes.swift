@@ -84,6 +84,8 @@ protocol Lanes: VectorMath {
     /// a₀ b₀ a₁ b₁ … of the lower halves of the lanes, and of the upper ones.
     static func zipLow(_ a: Self, _ b: Self) -> Self
     static func zipHigh(_ a: Self, _ b: Self) -> Self
+    /// The sums of four vectors, to four places.
+    static func storeSums(_ p: UnsafeMutablePointer<Scalar>, _ a: Self, _ b: Self, _ c: Self, _ d: Self)
     /// The opposite of `low` and `high`.
     static func narrow(_ low: DoubleLanes, _ high: DoubleLanes) -> Self
     /// Every second element from p on, nothing read beyond the last of them; with `count` only so many, zeros after.
@@ -165,6 +167,9 @@ extension FloatLanes: Lanes {
     @inline(__always) static func loadWide(_ p: UnsafePointer<Float>) -> DoubleLanes { spinetail_load_wide_f32(p) }
     @inline(__always) static func zipLow(_ a: Self, _ b: Self) -> Self { spinetail_zip_low_f32(a, b) }
     @inline(__always) static func zipHigh(_ a: Self, _ b: Self) -> Self { spinetail_zip_high_f32(a, b) }
+    @inline(__always) static func storeSums(
+        _ p: UnsafeMutablePointer<Float>, _ a: Self, _ b: Self, _ c: Self, _ d: Self
+    ) { spinetail_store_sums_f32(p, a, b, c, d) }
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Float>) -> Self { spinetail_load_second_f32(p) }
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Float>, count: Int) -> Self {
         spinetail_load_second_part_f32(p, Int64(truncatingIfNeeded: count))
@@ -238,6 +243,9 @@ extension DoubleLanes: Lanes {
     @inline(__always) static func loadWide(_ p: UnsafePointer<Double>) -> DoubleLanes { spinetail_load_f64(p) }
     @inline(__always) static func zipLow(_ a: Self, _ b: Self) -> Self { spinetail_zip_low_f64(a, b) }
     @inline(__always) static func zipHigh(_ a: Self, _ b: Self) -> Self { spinetail_zip_high_f64(a, b) }
+    @inline(__always) static func storeSums(
+        _ p: UnsafeMutablePointer<Double>, _ a: Self, _ b: Self, _ c: Self, _ d: Self
+    ) { spinetail_store_sums_f64(p, a, b, c, d) }
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Double>) -> Self { spinetail_load_second_f64(p) }
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Double>, count: Int) -> Self {
         spinetail_load_second_part_f64(p, Int64(truncatingIfNeeded: count))

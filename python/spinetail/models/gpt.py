@@ -50,9 +50,10 @@ class _Attention(nn.Module):
         heads = (batch, length, self.n_head, width // self.n_head)
         q, k, v = (part.reshape(*heads).transpose(1, 2) for part in thirds(self.c_attn(x)))
         dropout = self.dropout if self.training else 0.0
-        if cache is not None:
-            k, v = cache.append(k, v)
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, causal="lower_right")
+        if cache is None:
+            y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
+        else:
+            y = cache.attend(q, k, v, dropout_p=dropout)
         found: Tensor = self.resid_dropout(self.c_proj(y.transpose(1, 2).reshape(batch, length, width)))
         return found
 

@@ -9,6 +9,9 @@ import numpy as np
 from .. import dtypes
 from ..autograd import Tensor, wrap
 from ..autograd.tape import enabled
+from ..functional.generator import default_generator
+from ..ops.attention import Dropout, terms
+from ..ops.cached_attention import cached_attention
 
 __all__ = ["KVCache"]
 
@@ -23,10 +26,13 @@ class KVCache:
     Shapes, with n new positions and s in all: `append` takes keys (batch, heads, n, width) and values
     (batch, heads, n, value_width), and returns those of all positions so far, (batch, heads, s, width) and
     (batch, heads, s, value_width). `heads` counts keys' heads: with grouped queries they are fewer than the queries'.
-    dtype: how numbers are stored. float32, float64, float16: results are views, of the stored numbers. bfloat16 keeps
-    half the memory of float32, each number within 2⁻⁸ of its size. int8 keeps about a quarter: each position of each
-    head has one float32 scale, its largest magnitude / 127, and is stored as a whole number of it, so that a number is
-    at most half a scale (1/254 of that largest magnitude) off. From these two, results are float32 copies.
+    `attend` takes queries (batch, h, l, width), h a multiple of `heads`, and returns (batch, h, l, value_width).
+    dtype: how numbers are stored. float32, float64, float16: results are views, of the stored numbers; the first two
+    take numbers of their own dtype, the others any floating point. float16 and bfloat16 keep half the memory of
+    float32, each number within 2⁻¹¹ and 2⁻⁸ of its size. int8 keeps about a quarter: each position of each head has one
+    float32 scale, its largest magnitude / 127, and is stored as a whole number of it, so that a number is at most half
+    a scale (1/254 of that largest magnitude) off. From bfloat16 and int8, `append` returns float32 copies, while
+    `attend` reads what is stored.
     Views stay right while positions are appended; after a rewind what is appended overwrites them.
 
     Raises: ValueError for shapes that do not fit, for more than `max_length` positions, and for int8 with numbers that
@@ -40,6 +46,8 @@ class KVCache:
     >>> keys, values = cache.append(st.zeros(1, 2, 1, 4), st.zeros(1, 2, 1, 4))
     >>> keys.shape == (1, 2, 4, 4), cache.length
     (True, 4)
+    >>> cache.attend(st.ones(1, 8, 1, 4)).shape == (1, 8, 1, 4)
+    True
     >>> cache.rewind(2)
     >>> cache.length, cache.nbytes
     (2, 16384)
@@ -96,6 +104,51 @@ class KVCache:
 
     def append(self, key: Tensor | np.ndarray, value: Tensor | np.ndarray) -> tuple[Any, Any]:
         """Keep the keys and values of one or many new positions; the keys and values of all so far."""
+        self._write(key, value)
+        found = [store.read(self.length) for store in self._stores]
+        if isinstance(key, Tensor) or isinstance(value, Tensor):
+            return wrap(found[0]), wrap(found[1])
+        return found[0], found[1]
+
+    def attend(
+        self,
+        query: Tensor | np.ndarray,
+        key: Tensor | np.ndarray | None = None,
+        value: Tensor | np.ndarray | None = None,
+        attn_mask: Tensor | np.ndarray | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = True,
+        scale: float | None = None,
+        *,
+        window: int | tuple[int, int] | None = None,
+        alibi_slopes: Tensor | np.ndarray | None = None,
+        softcap: float | None = None,
+    ) -> Any:
+        """Attention of the newest positions' queries to all positions, after `key` and `value`, if any, are appended.
+
+        As scaled_dot_product_attention with enable_gqa and causal="lower_right" (without `is_causal`: all positions are
+        seen), but reads keys and values as they are stored, whatever the cache's dtype. Queries are float64 for a
+        cache of float64, else float32, float16 or bfloat16, and so is the result.
+        """
+        if (key is None) != (value is None):
+            raise ValueError("[KVCache] attend takes both key and value, or none of them")
+        arrays = [a._array if isinstance(a, Tensor) else a for a in (query, attn_mask, alibi_slopes)]
+        if isinstance(query, Tensor) and query.requires_grad and enabled():
+            raise RuntimeError("[KVCache] query requires a gradient, and a cache has no history: use no_grad()")
+        if key is not None and value is not None:
+            self._write(key, value)
+        options = terms(False, "lower_right", window, arrays[2], softcap, "KVCache.attend")
+        if not is_causal:
+            options = options._replace(right=terms(window=window).right)
+        keys, values = self._stores
+        end = self.length
+        found = cached_attention(
+            arrays[0], keys.numbers[:, :, :end], values.numbers[:, :, :end], keys.until(end), values.until(end),
+            arrays[1], scale, Dropout(dropout_p, *default_generator.key()) if dropout_p else None, options,
+        )  # fmt: skip
+        return wrap(found) if isinstance(query, Tensor) else found
+
+    def _write(self, key: Tensor | np.ndarray, value: Tensor | np.ndarray) -> None:
         arrays = [self._checked(*each) for each in (("key", key, self.width), ("value", value, self.value_width))]
         count = arrays[0].shape[2]
         if arrays[1].shape[2] != count:
@@ -108,10 +161,6 @@ class KVCache:
         for store, array in zip(self._stores, arrays, strict=True):
             store.write(self.length, array)
         self.length = end
-        found = [store.read(end) for store in self._stores]
-        if isinstance(key, Tensor) or isinstance(value, Tensor):
-            return wrap(found[0]), wrap(found[1])
-        return found[0], found[1]
 
     def rewind(self, length: int) -> None:
         """Forget all but the first `length` positions."""
@@ -134,7 +183,7 @@ class KVCache:
                 f"[KVCache] expected {name} of shape ({self.batch}, {self.heads}, n, {width}), "
                 f"but got {list(array.shape)}"
             )
-        plain = self.dtype if self.dtype not in (dtypes.bfloat16, dtypes.int8) else None
+        plain = self.dtype if self.dtype in (dtypes.float32, dtypes.float64) else None
         if dtypes.of(array.dtype) not in ((plain,) if plain else _TAKEN):
             raise TypeError(f"[KVCache] {name} is {array.dtype}, which a cache of {self.dtype} does not take")
         return array
@@ -186,6 +235,10 @@ class _Store:
         safe = np.where(scales > 0, scales, np.float32(1))[..., None]
         self.numbers[:, :, start:end] = np.clip(np.rint(array / safe), -127, 127)
         self.scales[:, :, start:end] = scales
+
+    def until(self, length: int) -> np.ndarray | None:
+        """The scales of so many positions, if there are any."""
+        return None if self.scales is None else self.scales[:, :, :length]
 
     def read(self, length: int) -> np.ndarray:
         found = self.numbers[:, :, :length]

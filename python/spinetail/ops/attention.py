@@ -171,8 +171,9 @@ def _forward(query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout
         lse = np.empty(q.shape[:3], computed) if save else None
         slopes = _slopes(terms, lead, computed)
         kernels.attention_forward(
-            out, lse, q, k, v, mask, slopes, None, None, _scale(scale, query), *_numbers(is_causal, terms, dropout)
-        )
+            out, lse, q, k, v, mask, slopes, None, None, None, None, None, None, _scale(scale, query),
+            *_numbers(is_causal, terms, dropout),
+        )  # fmt: skip
     except (TypeError, ValueError, IndexError, AttributeError):
         _explain(query, key, value, attn_mask, enable_gqa)
         raise
@@ -280,16 +281,18 @@ def _slopes(terms: Terms, lead: tuple[int, ...], dtype: type) -> np.ndarray | No
     return slopes.reshape(-1 if slopes.size else prod(lead[:-1]), lead[-1] if lead else 1)
 
 
-def _numbers(is_causal: bool, terms: Terms, dropout: Dropout | None) -> tuple[float, float, tuple[int, ...]]:
+def _numbers(
+    is_causal: bool, terms: Terms, dropout: Dropout | None, splits: int = 0
+) -> tuple[float, float, tuple[int, ...]]:
     """The kernel's soft-cap, probability of dropout, and options: seeds as the signed numbers of the same bits."""
     band = (terms.left, 0 if is_causal else terms.right, terms.lower_right)
     if dropout is None:
-        return terms.softcap, 0.0, (*band, 0, 0)
+        return terms.softcap, 0.0, (*band, 0, 0, splits)
     probability, *numbers = dropout
     if not 0.0 <= probability <= 1.0:
         raise ValueError(f"[{_NAME}] dropout_p must be between 0 and 1, got {probability}")
     seed, offset = ((n & 0xFFFFFFFFFFFFFFFF) - ((n & 0x8000000000000000) << 1) for n in numbers)
-    return terms.softcap, probability, (*band, seed, offset)
+    return terms.softcap, probability, (*band, seed, offset, splits)
 
 
 def _is_half(array: np.ndarray) -> bool:

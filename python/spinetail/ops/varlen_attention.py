@@ -18,6 +18,7 @@ from .attention import (
     _slopes,
     _wide,
 )
+from .paged_attention import UNPAGED, Paging
 
 _NAME = "varlen_attn"
 
@@ -31,10 +32,11 @@ def varlen_attn(
     dropout: Dropout | None,
     terms: Terms,
     save: bool = False,
+    paging: Paging = UNPAGED,
 ) -> tuple[np.ndarray, Saved | None]:
     """The output and, to `save`, what `varlen_attn_backward` needs; `offsets` as `check` gives them."""
     if query.dtype.char not in "fd" and not _is_half(query):
-        out, saved = varlen_attn(*map(_wide, (query, key, value)), offsets, scale, dropout, terms, save)
+        out, saved = varlen_attn(*map(_wide, (query, key, value)), offsets, scale, dropout, terms, save, paging)
         return out.astype(query.dtype), saved
     q, k, v = (_batch(x) for x in (query, key, value))
     out = _like(q, v.shape[3])
@@ -42,8 +44,9 @@ def varlen_attn(
     lse = np.empty(q.shape[:3], computed) if save else None
     slopes = _slopes(terms, (len(offsets[0]) - 1, q.shape[1]), computed)
     kernels.attention_forward(
-        out, lse, q, k, v, None, slopes, *offsets, _scale(scale, query), *_numbers(False, terms, dropout)
-    )
+        out, lse, q, k, v, None, slopes, *offsets, paging.lengths, paging.table, None, None, _scale(scale, query),
+        *_numbers(False, terms, dropout, paging.splits),
+    )  # fmt: skip
     return _unbatch(out), Saved(out, lse) if save else None
 
 
@@ -76,7 +79,9 @@ def varlen_attn_backward(
     return _unbatch(dq), _unbatch(dk), _unbatch(dv)
 
 
-def check(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, enable_gqa) -> tuple[np.ndarray, np.ndarray]:
+def check(
+    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, enable_gqa, paged=False
+) -> tuple[np.ndarray, np.ndarray | None]:
     """The offsets as the kernel takes them; raises what is wrong with the arguments."""
     arrays = {"query": query, "key": key, "value": value}
     for name, array in arrays.items():
@@ -86,19 +91,22 @@ def check(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, enable_gqa) -> tu
             raise TypeError(f"[{_NAME}] {name} must be floating point, got dtype {array.dtype}")
         if array.dtype != query.dtype:
             raise TypeError(f"[{_NAME}] expected one dtype, got query {query.dtype} and {name} {array.dtype}")
-        if array.ndim != 3:
-            raise ValueError(f"[{_NAME}] {name} must have shape (tokens, heads, width), got {array.shape}")
-    if key.shape[2] != query.shape[2] or value.shape[:2] != key.shape[:2]:
+        wanted = "pages, page_size, heads, width" if paged and name != "query" else "tokens, heads, width"
+        if array.ndim != wanted.count(",") + 1:
+            raise ValueError(f"[{_NAME}] {name} must have shape ({wanted}), got {array.shape}")
+    if key.shape[-1] != query.shape[2] or value.shape[:-1] != key.shape[:-1]:
         raise ValueError(
             f"[{_NAME}] the shapes of query {query.shape}, key {key.shape} and value {value.shape} do not fit"
         )
-    heads, groups = query.shape[1], key.shape[1]
+    heads, groups = query.shape[1], key.shape[-2]
     if heads != groups and not (enable_gqa and groups and heads % groups == 0):
         raise ValueError(
             f"[{_NAME}] query has {heads} heads, but key has {groups}"
             + (" (expected a divisor)" if enable_gqa else ": pass enable_gqa=True to share them")
         )
     q = _offsets("cu_seq_q", cu_seq_q, query.shape[0], max_q)
+    if paged:
+        return q, None
     k = _offsets("cu_seq_k", cu_seq_k, key.shape[0], max_k)
     if len(q) != len(k):
         raise ValueError(f"[{_NAME}] cu_seq_q has {len(q) - 1} sequences, but cu_seq_k has {len(k) - 1}")
@@ -122,8 +130,9 @@ def _offsets(name: str, given: np.ndarray, total: int, longest: int | None) -> n
 
 
 def _batch(array: np.ndarray) -> np.ndarray:
-    """(tokens, heads, width) as a batch of one (heads, tokens, width)."""
-    return _contiguous_rows(array).swapaxes(0, 1)[None]
+    """(tokens, heads, width) as a batch of one (heads, tokens, width), or pages with their heads first."""
+    array = _contiguous_rows(array)
+    return array.swapaxes(1, 2) if array.ndim == 4 else array.swapaxes(0, 1)[None]
 
 
 def _unbatch(array: np.ndarray) -> np.ndarray:

@@ -285,6 +285,23 @@ SPINETAIL_INLINE spinetail_f32 spinetail_zip_high_f32(spinetail_f32 a, spinetail
     return __builtin_shufflevector(a, b, SPINETAIL_ZIP_HIGH);
 }
 
+/// The sums of four vectors, to four places.
+SPINETAIL_INLINE void
+spinetail_store_sums_f32(float *p, spinetail_f32 a, spinetail_f32 b, spinetail_f32 c, spinetail_f32 d) {
+    spinetail_f32 ac = spinetail_zip_low_f32(a, c) + spinetail_zip_high_f32(a, c);
+    spinetail_f32 bd = spinetail_zip_low_f32(b, d) + spinetail_zip_high_f32(b, d);
+    spinetail_f32 s = spinetail_zip_low_f32(ac, bd) + spinetail_zip_high_f32(ac, bd);
+#if SPINETAIL_VECTOR_BYTES == 64
+    __attribute__((ext_vector_type(8))) float half = s.lo + s.hi;
+    __attribute__((ext_vector_type(4))) float sums = half.lo + half.hi;
+#elif SPINETAIL_VECTOR_BYTES == 32
+    __attribute__((ext_vector_type(4))) float sums = s.lo + s.hi;
+#else
+    spinetail_f32 sums = s;
+#endif
+    memcpy(p, &sums, sizeof sums);
+}
+
 /// Transposes a block of width × width: out[k · out_stride + i] = in[i · in_stride + k], zeros where i >= valid. Perfect
 /// shuffles, log2(width) times.
 SPINETAIL_INLINE void

@@ -327,6 +327,27 @@ SPINETAIL_INLINE spinetail_f64 spinetail_zip_high_f64(spinetail_f64 a, spinetail
     return __builtin_shufflevector(a, b, SPINETAIL_ZIP_HIGH);
 }
 
+/// The sums of four vectors, to four places.
+SPINETAIL_INLINE void
+spinetail_store_sums_f64(double *p, spinetail_f64 a, spinetail_f64 b, spinetail_f64 c, spinetail_f64 d) {
+#if SPINETAIL_VECTOR_BYTES == 16
+    spinetail_f64 low = spinetail_zip_low_f64(a, b) + spinetail_zip_high_f64(a, b);
+    spinetail_f64 high = spinetail_zip_low_f64(c, d) + spinetail_zip_high_f64(c, d);
+    memcpy(p, &low, sizeof low);
+    memcpy(p + 2, &high, sizeof high);
+#else
+    spinetail_f64 ac = spinetail_zip_low_f64(a, c) + spinetail_zip_high_f64(a, c);
+    spinetail_f64 bd = spinetail_zip_low_f64(b, d) + spinetail_zip_high_f64(b, d);
+    spinetail_f64 s = spinetail_zip_low_f64(ac, bd) + spinetail_zip_high_f64(ac, bd);
+#if SPINETAIL_VECTOR_BYTES == 64
+    __attribute__((ext_vector_type(4))) double sums = s.lo + s.hi;
+#else
+    spinetail_f64 sums = s;
+#endif
+    memcpy(p, &sums, sizeof sums);
+#endif
+}
+
 /// Transposes a block of width × width: out[k · out_stride + i] = in[i · in_stride + k], zeros where i >= valid. Perfect
 /// shuffles, log2(width) times.
 SPINETAIL_INLINE void

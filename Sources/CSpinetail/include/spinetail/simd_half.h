@@ -81,6 +81,24 @@ SPINETAIL_INLINE spinetail_u16 spinetail_load_part_u16(const uint16_t *p, int64_
 #endif
 }
 
+/// Signed bytes from memory as float32; the first `count` (0 <= count < width) of them, zeros in the other lanes.
+typedef int8_t spinetail_i8 __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 4)));
+
+SPINETAIL_INLINE spinetail_f32 spinetail_load_i8(const int8_t *p) {
+    spinetail_i8 a;
+    memcpy(&a, p, sizeof a);
+    return __builtin_convertvector(a, spinetail_f32);
+}
+SPINETAIL_INLINE spinetail_f32 spinetail_load_part_i8(const int8_t *p, int64_t count) {
+#if SPINETAIL_VECTOR_BYTES == 64
+    spinetail_i8 a = (spinetail_i8)_mm_maskz_loadu_epi8((__mmask16)((1u << count) - 1u), p);
+#else
+    spinetail_i8 a = 0;
+    memcpy(&a, p, (size_t)count);
+#endif
+    return __builtin_convertvector(a, spinetail_f32);
+}
+
 SPINETAIL_INLINE void spinetail_store_u16(uint16_t *p, spinetail_u16 a) { memcpy(p, &a, sizeof a); }
 
 SPINETAIL_INLINE void spinetail_store_part_u16(uint16_t *p, spinetail_u16 a, int64_t count) {
