@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._native import kernels
-from .attention import Dropout, Terms, _computed, _contiguous_rows, _is_half, _like, _numbers, _scale, _slopes
+from .attention import PLAIN, Dropout, Terms, _computed, _contiguous_rows, _is_half, _like, _numbers, _scale, _slopes
 
 _NAME = "KVCache.attend"
 
@@ -19,7 +19,7 @@ def cached_attention(
     attn_mask: np.ndarray | None = None,
     scale: float | None = None,
     dropout: Dropout | None = None,
-    terms: Terms = Terms(),  # noqa: B008
+    terms: Terms = PLAIN,
 ) -> np.ndarray:
     """Attention of query (batch, h, l, e) to key (batch, g, s, e) and value (batch, g, s, v), h a multiple of g.
 

@@ -50,7 +50,7 @@ def test_pages(dtype, page, causal):
     for threads in (1, 2, 5):
         st.set_num_threads(threads)
         found.append(varlen_attn(q, k, v, cu_q, None, 60, 2000, **options))
-    assert_near(found[0], wanted, dtype)
+    assert_near(found[0], wanted, dtype, 1 if page > 1 else 4)  # each page is a block of its own
     assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
 
 
