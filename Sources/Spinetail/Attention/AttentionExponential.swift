@@ -10,7 +10,7 @@ enum PowerOfTwo<E: Real> {
     @inline(__always) static func of(_ t: E.Lanes) -> E.Lanes {
         if MemoryLayout<E>.size == 4 {
             let low = E.Lanes(repeating: E.Lanes.exp2Low)
-            return E.Lanes.select(E.Lanes.less(t, low), .zero, E.Lanes.exp2(E.Lanes.max(low, t)))
+            return E.Lanes.select(E.Lanes.less(t, low), .zero, E.Lanes.exp2(t))
         }
         let n = E.Lanes.round(t)
         let power = polynomial(t - n) * E.Lanes.exp2Whole(n)

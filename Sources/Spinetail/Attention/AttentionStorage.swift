@@ -56,9 +56,16 @@ extension HeadRows {
         _ batch: Int, _ head: Int, _ number: Int, _ from: UnsafeMutablePointer<E>, width: Int, factor: E
     ) {
         if storage == .own {
-            copyRows(
-                from, row: 0, rows: 1, width: width, factor: factor, to: rows(batch, head) + number &* row,
-                row: 0)
+            let to = rows(batch, head) + number &* row
+            let scale = E.Lanes(repeating: factor)
+            var i = 0
+            while i &+ E.Lanes.width <= width {
+                (E.Lanes.load(from + i) * scale).store(to + i)
+                i &+= E.Lanes.width
+            }
+            if i < width {
+                (E.Lanes.load(from + i, count: width &- i, fill: 0) * scale).store(to + i, count: width &- i)
+            }
         } else {
             narrow(batch, head, number, from, width: width, factor: factor)
         }

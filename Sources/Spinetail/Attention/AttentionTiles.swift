@@ -13,9 +13,9 @@ enum ScoreTile<E: Real, let rows: Int, let vectors: Int> {
     ) {
         let width = E.Lanes.width
         let stride = AttentionBlock<E>.queries
-        var s0 = InlineArray<rows, E.Lanes>(repeating: .zero)
-        var s1 = InlineArray<rows, E.Lanes>(repeating: .zero)
-        var s2 = InlineArray<rows, E.Lanes>(repeating: .zero)
+        var s0 = InlineArray<rows, E.Lanes> { _ in .zero }
+        var s1 = InlineArray<rows, E.Lanes> { _ in .zero }
+        var s2 = InlineArray<rows, E.Lanes> { _ in .zero }
         let half = rows >> 1
         var key = keys
         var query = queries
@@ -71,8 +71,8 @@ enum SumTile<E: Real, let rows: Int, let vectors: Int> {
         c: UnsafeMutablePointer<E>, cRow: Int, validRows: Int, factor: UnsafePointer<E>?
     ) {
         let width = E.Lanes.width
-        var s0 = InlineArray<rows, E.Lanes>(repeating: .zero)
-        var s1 = InlineArray<rows, E.Lanes>(repeating: .zero)
+        var s0 = InlineArray<rows, E.Lanes> { _ in .zero }
+        var s1 = InlineArray<rows, E.Lanes> { _ in .zero }
         let half = rows >> 1
         var a = a
         var b = b
@@ -94,17 +94,38 @@ enum SumTile<E: Real, let rows: Int, let vectors: Int> {
             b += bDepth
             k &+= 1
         }
-        for r in 0..<rows {
-            if r < validRows {
-                let p = c + r &* cRow
-                if let factor {
-                    let value = E.Lanes(repeating: factor[r])
-                    s0[unchecked: r] = E.Lanes.fma(E.Lanes.load(p), value, s0[unchecked: r])
-                    if vectors > 1 { s1[unchecked: r] = E.Lanes.fma(E.Lanes.load(p + width), value, s1[unchecked: r]) }
-                }
-                s0[unchecked: r].store(p)
-                if vectors > 1 { s1[unchecked: r].store(p + width) }
+        if let factor {
+            for r in 0..<half {
+                if r < validRows { add(&s0, &s1, r, c + r &* cRow, E.Lanes(repeating: factor[r])) }
+            }
+            for r in half..<rows {
+                if r < validRows { add(&s0, &s1, r, c + r &* cRow, E.Lanes(repeating: factor[r])) }
             }
         }
+        for r in 0..<half {
+            if r < validRows { store(s0, s1, r, c + r &* cRow) }
+        }
+        for r in half..<rows {
+            if r < validRows { store(s0, s1, r, c + r &* cRow) }
+        }
+    }
+
+    @inline(__always)
+    private static func add(
+        _ s0: inout InlineArray<rows, E.Lanes>, _ s1: inout InlineArray<rows, E.Lanes>, _ r: Int,
+        _ p: UnsafeMutablePointer<E>, _ factor: E.Lanes
+    ) {
+        s0[unchecked: r] = E.Lanes.fma(E.Lanes.load(p), factor, s0[unchecked: r])
+        if vectors > 1 {
+            s1[unchecked: r] = E.Lanes.fma(E.Lanes.load(p + E.Lanes.width), factor, s1[unchecked: r])
+        }
+    }
+
+    @inline(__always)
+    private static func store(
+        _ s0: InlineArray<rows, E.Lanes>, _ s1: InlineArray<rows, E.Lanes>, _ r: Int, _ p: UnsafeMutablePointer<E>
+    ) {
+        s0[unchecked: r].store(p)
+        if vectors > 1 { s1[unchecked: r].store(p + E.Lanes.width) }
     }
 }
