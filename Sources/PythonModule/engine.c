@@ -3,6 +3,8 @@
 #include "pending.h"
 #include "tape.h"
 
+enum { LARGE_SUM = 32768 };  // elements from which the threads and kept memory pay
+
 /// NumPy's warnings off until the end: infinities and NaNs pass without them. Kernels give none.
 static int silence(work *w) {
     if (w->quiet == NULL) w->quiet = PyObject_CallFunctionObjArgs(python.silence, NULL);
@@ -16,6 +18,15 @@ static int is_useful(const work *w, PyObject *edge) {
     int found = PySet_Contains(w->useful, id);
     Py_DECREF(id);
     return found;
+}
+
+/// The sum of two gradients, in the first one's memory where nobody else has it.
+static PyObject *sum_of(PyObject *grad, PyObject *more) {
+    if (!PyArray_CheckExact(grad) || !PyArray_CheckExact(more)) return PyNumber_Add(grad, more);
+    if (PyArray_SIZE((PyArrayObject *)more) < LARGE_SUM) return PyNumber_Add(grad, more);
+    int owned = NPY_ARRAY_OWNDATA | NPY_ARRAY_WRITEABLE;
+    bool own = Py_REFCNT(grad) == 1 && PyArray_CHKFLAGS((PyArrayObject *)grad, owned);
+    return PyObject_CallFunctionObjArgs(python.add, grad, more, own ? grad : Py_None, NULL);
 }
 
 /// Adds a gradient to what has come to an edge.
@@ -36,7 +47,7 @@ static int send(work *w, PyObject *edge, PyObject *grad) {
     }
     if (silence(w) < 0) return -1;
     Py_ssize_t number = to - w->entries;
-    PyObject *sum = PyNumber_Add(to->grad, grad);
+    PyObject *sum = sum_of(to->grad, grad);
     if (sum == NULL) return -1;
     replace(&w->entries[number].grad, sum);
     return 0;

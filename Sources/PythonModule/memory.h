@@ -13,7 +13,7 @@ enum {
     LARGE = 128 << 10,       // smaller arrays are NumPy's business: malloc keeps their memory
     HUGE_PAGE = 2 << 20,     // arrays of at least two of these ask for huge pages, as NumPy's own do
     KEPT_BYTES = 256 << 20,  // all blocks together
-    KEPT_BLOCKS = 32,
+    KEPT_BLOCKS = 128,       // a step of a transformer lets as many activations go
 };
 
 /// Blocks that wait for a new owner, the oldest first.

@@ -47,6 +47,7 @@ typedef struct {
     PyObject *refuse;      // (node, why): raises
     PyObject *native;      // set of labels whose gradients are computed by kernels alone
     PyObject *recording;   // (node or None): which node runs while second derivatives are recorded
+    PyObject *add;         // (array, array, out or None) -> their sum
 } callbacks;
 
 extern callbacks python;

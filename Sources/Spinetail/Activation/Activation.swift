@@ -26,7 +26,7 @@ extension Activation {
 let elementwiseGrain = 16_384
 
 /// Bytes from an element to those that are asked for meanwhile: the processor itself looks ahead only within a page.
-private let ahead = 4096
+let elementwiseAhead = 4096
 
 @c @implementation
 public func spinetail_activation_forward(
@@ -160,7 +160,7 @@ private struct Backward<E: Real>: Selection {
 /// Nanoseconds for `count` elements; wider elements take longer in proportion, and arrays that the caches of one core do
 /// not hold take some 30 ps for each byte.
 @inline(__always)
-private func elementwiseCost<E: Real>(_ count: Int, of type: E.Type, _ picoseconds: Int, arrays: Int) -> Int {
+func elementwiseCost<E: Real>(_ count: Int, of type: E.Type, _ picoseconds: Int, arrays: Int) -> Int {
     let bytes = arrays &* MemoryLayout<E>.size
     let time = picoseconds &* (MemoryLayout<E>.size >> 2)
     return (count >> 10) &* (count &* bytes > 1_048_576 ? Swift.max(time, 30 &* bytes) : time)
@@ -179,13 +179,13 @@ private struct ForwardTask<E: Real, F: Activation>: ParallelTask {
         let end = Swift.min(count, i &+ elementwiseGrain)
         if F.takesStrips {
             while i &+ Strip<E.Lanes>.width <= end {
-                Strip<E.Lanes>.fetch(x + (i &+ ahead / MemoryLayout<E>.size))
+                Strip<E.Lanes>.fetch(x + (i &+ elementwiseAhead / MemoryLayout<E>.size))
                 F.values(Strip<E.Lanes>.load(x + i), alpha, beta).store(y + i)
                 i &+= Strip<E.Lanes>.width
             }
         }
         while i &+ E.Lanes.width <= end {
-            spinetail_prefetch(UnsafeRawPointer(x + i) + ahead)
+            spinetail_prefetch(UnsafeRawPointer(x + i) + elementwiseAhead)
             F.value(E.Lanes.load(x + i), alpha, beta).store(y + i)
             i &+= E.Lanes.width
         }
@@ -209,8 +209,8 @@ private struct BackwardTask<E: Real, F: Activation>: ParallelTask {
         var i = index &* elementwiseGrain
         let end = Swift.min(count, i &+ elementwiseGrain)
         while i &+ E.Lanes.width <= end {
-            spinetail_prefetch(UnsafeRawPointer(dy + i) + ahead)
-            spinetail_prefetch(UnsafeRawPointer(saved + i) + ahead)
+            spinetail_prefetch(UnsafeRawPointer(dy + i) + elementwiseAhead)
+            spinetail_prefetch(UnsafeRawPointer(saved + i) + elementwiseAhead)
             F.gradient(E.Lanes.load(dy + i), E.Lanes.load(saved + i), alpha, beta).store(dx + i)
             i &+= E.Lanes.width
         }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._tape import connect, deliver, propagate
+from ..ops.arithmetic import add
 from .mode import state
 from .tensor import Tensor
 
@@ -63,7 +64,7 @@ def refuse(node: Node, graph: bool) -> None:
 
 def accumulate(grad: Tensor, more: ndarray) -> None:
     """Add to a gradient in its memory."""
-    np.add(grad._array, more, out=grad._array)
+    add(grad._array, more, grad._array)
     tape.bump(grad)
 
 
@@ -238,4 +239,4 @@ def grad(
 from . import hooks, tape  # noqa: E402
 from .tape import Node  # noqa: E402
 
-connect(Tensor, silence, verify, hooks.run, after, accumulate, refuse, NATIVE, recording)
+connect(Tensor, silence, verify, hooks.run, after, accumulate, refuse, NATIVE, recording, add)

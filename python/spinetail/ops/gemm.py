@@ -180,11 +180,13 @@ def linear_backward(
             matmul(grads.T, rows) if needs[1] else None,
             matmul(np.ones(len(grads), dtype), grads, bias_dtype) if needs[2] else None,
         )
-    dinput = np.empty(rows.shape, dtype.type) if needs[0] else None
-    dweight = np.empty(weight.shape, dtype.type) if needs[1] else None
-    dbias = np.empty(weight.shape[0], dtype.type) if needs[2] else None
-    kernels.linear_backward(dinput, dweight, dbias, grads, None, rows, weight)
-    return (dinput if flat or dinput is None else dinput.reshape(input.shape)), dweight, dbias
+    native = np.dtype(dtype.type)
+    dinput = empty(input.shape, native) if needs[0] else None
+    first = dinput if flat or dinput is None else dinput.reshape(rows.shape)
+    dweight = empty(weight.shape, native) if needs[1] else None
+    dbias = empty(weight.shape[:1], native) if needs[2] else None
+    kernels.linear_backward(first, dweight, dbias, grads, None, rows, weight)
+    return dinput, dweight, dbias
 
 
 def _rows(name: str, array: np.ndarray) -> np.ndarray:

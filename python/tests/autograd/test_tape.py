@@ -90,6 +90,23 @@ def test_grad_has_memory_of_its_own():
     assert seed.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_sums_of_gradients_leave_those_of_others_alone(size):
+    """Large sums are made in the memory of a gradient that nobody else has."""
+    x, y, seed = st.ones(size, requires_grad=True), st.ones(size, requires_grad=True), st.ones(size)
+    kept = []
+    z = x * 1
+    z.register_hook(kept.append)
+    z.retain_grad()
+    (z + z + y + z * 2 + z).backward(seed)
+    assert (seed == 1).all() and (y.grad == 1).all()
+    assert (x.grad == 5).all() and (z.grad == 5).all() and (kept[0] == 5).all()
+    (first,) = st.autograd.grad(z * 3 + z, z, seed)
+    assert (first == 4).all() and (kept[0] == 5).all() and (seed == 1).all()
+    (x + 0).backward(seed)
+    assert (x.grad == 6).all() and (seed == 1).all()
+
+
 def test_grad_accumulates_in_place():
     x = leaf(1)
     (x * 2).backward()

@@ -10,6 +10,7 @@
 #include "spinetail/simd.h"
 
 #include "spinetail/activation.h"
+#include "spinetail/arithmetic.h"
 #include "spinetail/attention.h"
 #include "spinetail/convolution.h"
 #include "spinetail/embedding.h"
