@@ -87,18 +87,13 @@ private struct MultiplyBlocks<E: Real>: ParallelTask {
         }
     }
 
-    /// One tile after the other, of one block of rows and one of depth.
+    /// The tiles of one block of rows and one of depth.
     private func packRows(_ block: Int, into out: UnsafeMutablePointer<E>) {
-        let tiles = cut.tiles(ofBlock: block)
-        var t = 0
-        while t < tiles {
-            let row = (block &* cut.tilesPerBlock &+ t) &* cut.height
-            Packing<E>.pack(
-                product.a.advanced(rows: row, columns: d &* cut.depth),
-                count: Swift.min(cut.height, product.rows &- row), depth: cut.depth(ofBlock: d), panel: cut.height,
-                into: out + t &* cut.tileElements)
-            t &+= 1
-        }
+        let row = block &* cut.tilesPerBlock &* cut.height
+        Packing<E>.pack(
+            product.a.advanced(rows: row, columns: d &* cut.depth),
+            count: Swift.min(cut.tiles(ofBlock: block) &* cut.height, product.rows &- row),
+            depth: cut.depth(ofBlock: d), panel: cut.height, distance: cut.tileElements, into: out)
     }
 }
 

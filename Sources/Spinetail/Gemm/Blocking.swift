@@ -28,7 +28,7 @@ struct Blocking<E: Real> {
         height = PanelTile<E>.height(for: rows)
         tiles = pieces(rows, height)
         let block = Self.blockElements
-        let longest = Swift.max(1, divide(block, by: Self.shallow &* height))
+        let longest = Swift.max(1, divide(block, by: Swift.min(Self.shallow, Swift.max(1, depth)) &* height))
         rowBlocks = pieces(tiles, longest)
         tilesPerBlock = pieces(tiles, rowBlocks)
         let fitting = divide(block, by: tilesPerBlock &* height)
@@ -44,7 +44,25 @@ struct Blocking<E: Real> {
         let balanced = workers == 1 ? 1 : Swift.min(4 &* least, Swift.max(least, panels / 6))
         let even = remainder(rowBlocks, by: workers) == 0
         let wanted = even ? balanced : roundUp(balanced, workers)
-        self.columns = Swift.min(Swift.min(64, largest), pieces(panels, wanted)) &* Tile<E>.columns
+        let width = even ? pieces(panels, wanted) : Self.evenWidth(panels, wanted, rowBlocks, workers)
+        self.columns = Swift.min(Swift.min(64, largest), width) &* Tile<E>.columns
+    }
+
+    /// The panels of a task, about `panels` / `wanted`, that keep the threads busy for the shortest time.
+    private static func evenWidth(_ panels: Int, _ wanted: Int, _ rowBlocks: Int, _ workers: Int) -> Int {
+        let least = pieces(panels, wanted)
+        var best = least
+        var shortest = Int.max
+        var width = least
+        while width <= 2 &* least {
+            let time = pieces(rowBlocks &* pieces(panels, width), workers) &* width
+            if time < shortest {
+                shortest = time
+                best = width
+            }
+            width &+= 1
+        }
+        return best
     }
 
     var groups: Int { pieces(wholeColumns, columns) }

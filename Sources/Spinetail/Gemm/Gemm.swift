@@ -117,6 +117,7 @@ extension Product {
         if prefersNear { return runDirect() }
         if prefersShallow { return runShallow() }
         if prefersDirect { return runDirect() }
+        if prefersTurning { return runTurned() }
         return prefersDeep ? runDeep() : runBlocked()
     }
 }

@@ -29,29 +29,34 @@ enum Packing<E: Real> {
         pack(b.transposed, count: columns, depth: depth, panel: Tile<E>.columns, into: out)
     }
 
-    /// Panels of `panel` rows of m, depth (m's columns) outermost within a panel. Up to `slack` elements behind the last
-    /// panel are written too.
+    /// Panels of `panel` rows of m, depth (m's columns) outermost within a panel, `distance` elements from one to the next
+    /// or without a gap. Up to `slack` elements behind the last panel are written too.
     static func pack(
-        _ m: Matrix<E>, count: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>
+        _ m: Matrix<E>, count: Int, depth: Int, panel: Int, distance: Int? = nil, into out: UnsafeMutablePointer<E>
     ) {
-        if m.rowStride == 1 { return packAlong(m, count: count, depth: depth, panel: panel, into: out) }
+        let distance = distance ?? panel &* depth
+        if m.rowStride == 1 {
+            return packAlong(m, count: count, depth: depth, panel: panel, distance: distance, into: out)
+        }
         var first = 0
+        var place = out
         while first < count {
             let valid = Swift.min(panel, count &- first)
             let source = m.advanced(rows: first, columns: 0)
             if m.columnStride == 1 {
-                packAcross(source, valid: valid, depth: depth, panel: panel, into: out + first &* depth)
+                packAcross(source, valid: valid, depth: depth, panel: panel, into: place)
             } else {
-                packAny(source, valid: valid, depth: depth, panel: panel, into: out + first &* depth)
+                packAny(source, valid: valid, depth: depth, panel: panel, into: place)
             }
             first &+= panel
+            place += distance
         }
     }
 
     /// Neighbours in the panel are neighbours in memory: copy vectors, one line of memory after the other, so that
     /// reads run through all panels at once. The hardware does not foresee rows that are far apart.
     private static func packAlong(
-        _ m: Matrix<E>, count: Int, depth: Int, panel: Int, into out: UnsafeMutablePointer<E>
+        _ m: Matrix<E>, count: Int, depth: Int, panel: Int, distance: Int, into out: UnsafeMutablePointer<E>
     ) {
         let width = E.Lanes.width
         let ahead = 8 &* m.columnStride
@@ -78,7 +83,7 @@ enum Packing<E: Real> {
                     i &+= 1
                 }
                 p += panel
-                q += panel &* depth
+                q += distance
                 left &-= panel
             }
             k &+= 1

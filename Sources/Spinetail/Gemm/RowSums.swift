@@ -36,12 +36,36 @@ private struct RowSums<E: Real>: ParallelTask {
         var column = index &* Self.columnsPerTask
         let end = Swift.min(columns, column &+ Self.columnsPerTask)
         let width = E.Lanes.width
+        if let sums, mask == nil, m.columnStride == 1 {
+            while column &+ Strip<E.Lanes>.width <= end {
+                strip(0, rows, column).store(sums + column)
+                column &+= Strip<E.Lanes>.width
+            }
+        }
         while column < end {
             let valid = Swift.min(width, end &- column)
             let total = sum(0, rows, column, valid)
             if let sums { total.storeUpTo(sums + column, valid) }
             column &+= width
         }
+    }
+
+    /// The same sums as below, of four vectors: of a row that comes from far away more than a line is read.
+    private func strip(_ first: Int, _ last: Int, _ column: Int) -> Strip<E.Lanes> {
+        if last &- first > 64 {
+            let middle = first &+ ((last &- first) >> 1)
+            return strip(first, middle, column) + strip(middle, last, column)
+        }
+        var total = Strip<E.Lanes>(repeating: 0)
+        var p = m.base + (first &* m.rowStride &+ column)
+        var row = first
+        while row < last {
+            Strip<E.Lanes>.fetch(p + 8 &* m.rowStride)
+            total = total + Strip<E.Lanes>.load(p)
+            p += m.rowStride
+            row &+= 1
+        }
+        return total
     }
 
     /// Rows first ..< last of `valid` columns. The recursion is as deep as the logarithm of the rows.
