@@ -15,9 +15,17 @@ from .running import arguments, probing
 
 __all__ = ["Footprint", "Layer", "file_bytes", "footprint"]
 
-#: Multiply-accumulates for each element that a norm puts out. Batch norm in evaluation is one scale and shift; layer
-#: and group norm take the mean, the variance, the normalisation and the scale; RMS norm has no mean.
-NORMS = {"batch_norm": 1, "layer_norm": 4, "group_norm": 4, "instance_norm": 4, "rms_norm": 3}
+#: Multiply-accumulates for each element that comes out. Batch norm in evaluation is one scale and shift; layer and
+#: group norm take the mean, the variance, the normalisation and the scale; RMS norm has no mean; rotary embedding takes
+#: a cosine and a sine.
+ELEMENTS = {
+    "batch_norm": 1,
+    "layer_norm": 4,
+    "group_norm": 4,
+    "instance_norm": 4,
+    "rms_norm": 3,
+    "rotary_embedding": 2,
+}
 
 
 @dataclass
@@ -97,10 +105,11 @@ def footprint(model: Any, example: Any) -> Footprint:
     """Count a model's parameters and bytes, and the multiply-accumulates of one forward pass on `example`.
 
     The model is run once, and what the tape recorded is counted, wherever it was called from: matrix products,
-    convolutions and attention by their sizes, norms by element (batch norm 1, RMS norm 3, layer and group norm 4
-    multiply-accumulates); activations, pooling, softmax and other element-wise work count as 0. FLOPs are 2·MACs, and
-    both belong to the whole batch of `example`. `bytes` are those of the arrays as they are stored (parameters and
-    buffers): a masked weight is as large as a dense one, and `nonzero` says how much of it is not zero.
+    convolutions and attention by their sizes (masks do not count), norms and rotary embedding by element (batch norm 1,
+    rotary embedding 2, RMS norm 3, layer and group norm 4 multiply-accumulates); activations, pooling, softmax and
+    other element-wise work count as 0. FLOPs are 2·MACs, and both belong to the whole batch of `example`. `bytes` are
+    those of the arrays as they are stored (parameters and buffers): a masked weight is as large as a dense one, and
+    `nonzero` says how much of it is not zero.
 
     Raises: TypeError if `model` is not a Module.
 
@@ -132,7 +141,10 @@ def footprint(model: Any, example: Any) -> Footprint:
 
 
 def macs(operation: Operation) -> int:
-    """The multiply-accumulates of one recorded operation, counted from its shapes."""
+    """The multiply-accumulates of one recorded operation, counted from its shapes, or as it says itself."""
+    counted: int | None = getattr(operation.node.backward, "macs", None)
+    if counted is not None:
+        return counted
     name, shape = operation.name, operation.shape
     if shape is None:
         return 0
@@ -153,7 +165,7 @@ def macs(operation: Operation) -> int:
     if name.startswith("scaled_dot_product_attention") and first is not None and second is not None:
         value = operation.source_shape(2)
         return int(np.prod(first[:-1], dtype=np.int64)) * second[-2] * (first[-1] + (value or second)[-1])
-    return size * NORMS.get(name, 0)
+    return size * ELEMENTS.get(name, 0)
 
 
 def file_bytes(model: Any) -> int:

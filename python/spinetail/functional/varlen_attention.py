@@ -90,6 +90,9 @@ def varlen_attn(
         def backward(grad):
             return ops.varlen_attn_backward(grad, saved, *arrays, *given)
 
+        # For evaluate.footprint: the lengths are not in the shapes.
+        pairs = int((np.diff(offsets[0]) * np.diff(offsets[1])).sum())
+        backward.macs = pairs * q._array.shape[1] * (q._array.shape[2] + v._array.shape[2])
         out = record(out, (q, k, v), backward, (q, k, v), _NAME, saved_output=True)
     elif tensors:
         out = wrap(out)

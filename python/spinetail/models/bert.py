@@ -12,6 +12,7 @@ from .. import nn
 from ..autograd import Tensor, wrap
 from ..functional.door import lift
 from ..functional.filling import arange
+from .config import TransformerConfig
 
 __all__ = ["BERT", "BERTConfig"]
 
@@ -19,16 +20,13 @@ F: Any = nn.functional
 
 
 @dataclass
-class BERTConfig:
+class BERTConfig(TransformerConfig):
     """The sizes of a BERT; the defaults are BERT-base's. `pooling` is "cls" or "mean"."""
 
     vocab_size: int = 30522
     block_size: int = 512
-    n_layer: int = 12
-    n_head: int = 12
-    n_embd: int = 768
-    n_segment: int = 2
     dropout: float = 0.1
+    n_segment: int = 2
     pooling: str = "cls"
 
 
@@ -58,9 +56,7 @@ class BERT(nn.Module):
 
     def __init__(self, config: BERTConfig | None = None, **sizes: Any) -> None:
         super().__init__()
-        if config is not None and sizes:
-            raise TypeError("[BERT] give a config or its fields, not both")
-        self.config = config = config or BERTConfig(**sizes)
+        self.config = config = BERTConfig.given("BERT", config, sizes)
         if config.pooling not in ("cls", "mean"):
             raise ValueError(f"[BERT] expected the pooling cls or mean, but got {config.pooling!r}")
         width = config.n_embd

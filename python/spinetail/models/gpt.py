@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from inspect import signature
+from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 
@@ -12,23 +14,21 @@ from .. import nn
 from ..autograd import Tensor, no_grad, wrap
 from ..functional.filling import arange
 from ..functional.thirds import thirds
+from .config import TransformerConfig
 from .sampling import sample
 
 __all__ = ["GPT", "GPTConfig"]
 
 F: Any = nn.functional
+P = ParamSpec("P")
 
 
 @dataclass
-class GPTConfig:
+class GPTConfig(TransformerConfig):
     """The sizes of a GPT; the defaults are GPT-2's smallest. `block_size` is the longest sequence in tokens."""
 
     vocab_size: int = 50257
     block_size: int = 1024
-    n_layer: int = 12
-    n_head: int = 12
-    n_embd: int = 768
-    dropout: float = 0.0
     bias: bool = True
     tie_weights: bool = True
 
@@ -83,6 +83,23 @@ class _Block(nn.Module):
         return x + self.mlp(self.ln_2(x))
 
 
+def _whole(
+    stream: Callable[Concatenate[GPT, Tensor, int, P], Iterator[Tensor]],
+) -> Callable[Concatenate[GPT, Tensor, int, P], Tensor]:
+    """The method that joins what `stream` yields, with its options."""
+
+    @wraps(stream)
+    def generate(self: GPT, idx: Tensor, max_new_tokens: int, *args: P.args, **options: P.kwargs) -> Tensor:
+        parts = [np.asarray(idx.numpy())]
+        parts += [token.numpy()[:, None] for token in self.stream(idx, max_new_tokens, *args, **options)]
+        return wrap(np.concatenate(parts, 1))
+
+    generate.__name__, generate.__qualname__ = "generate", "GPT.generate"
+    generate.__doc__ = "`idx` (B, T) and up to `max_new_tokens` tokens behind it: those of `stream`, with its options."
+    generate.__signature__ = signature(stream).replace(return_annotation="Tensor")  # type: ignore[attr-defined]
+    return generate  # type: ignore[return-value]
+
+
 class GPT(nn.Module):
     """GPT-2's decoder: token and position embeddings, blocks of attention and MLP with the norms before them, a head.
 
@@ -109,11 +126,7 @@ class GPT(nn.Module):
 
     def __init__(self, config: GPTConfig | None = None, **sizes: Any) -> None:
         super().__init__()
-        self.config = config = config or GPTConfig(**sizes)
-        if sizes and config is not None and GPTConfig(**sizes) != config:
-            raise TypeError("[GPT] give a config or its fields, not both")
-        if config.n_embd % config.n_head:
-            raise ValueError(f"[GPT] n_embd={config.n_embd} must be a multiple of n_head={config.n_head}")
+        self.config = config = GPTConfig.given("GPT", config, sizes)
         self.transformer = nn.ModuleDict(
             {
                 "wte": nn.Embedding(config.vocab_size, config.n_embd),
@@ -175,7 +188,14 @@ class GPT(nn.Module):
         use_cache: bool = True,
         cache_dtype: Any = None,
     ) -> Iterator[Tensor]:
-        """The tokens that follow, (B,) at a time, as they are drawn: the options are those of `generate`."""
+        """The tokens that follow `idx` (B, T), (B,) at a time, as they are drawn; `manual_seed` repeats them.
+
+        `temperature` divides the logits; 0 takes the likeliest token. `top_k` and `top_p` (both may be given) leave the
+        likeliest k, and of those the fewest whose probabilities sum to top_p. A row that drew `stop_token` gets no
+        other token; when all have, it ends. Keys and values are kept in caches of `cache_dtype` (the weights' by
+        default, or bfloat16 or int8); beyond block_size each token sees the last block_size ones, computed anew.
+        Dropout is off meanwhile.
+        """
         if idx.ndim != 2 or not idx.shape[1]:
             raise ValueError(f"[GPT] expected at least one token in each row of idx (B, T), but got {list(idx.shape)}")
         block = self.config.block_size
@@ -209,30 +229,7 @@ class GPT(nn.Module):
             if done.all():
                 return
 
-    def generate(
-        self,
-        idx: Tensor,
-        max_new_tokens: int,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        stop_token: int | None = None,
-        use_cache: bool = True,
-        cache_dtype: Any = None,
-    ) -> Tensor:
-        """`idx` (B, T) and up to `max_new_tokens` tokens behind it, drawn one by one; `manual_seed` repeats them.
-
-        `temperature` divides the logits; 0 takes the likeliest token. `top_k` and `top_p` (both may be given) leave the
-        likeliest k, and of those the fewest whose probabilities sum to top_p. A row that drew `stop_token` gets no
-        other token; when all have, it ends. Keys and values are kept in caches of `cache_dtype` (the weights' by
-        default, or bfloat16 or int8); beyond block_size each token sees the last block_size ones, computed anew.
-        Dropout is off meanwhile. `stream` yields the tokens one at a time.
-        """
-        parts = [np.asarray(idx.numpy())]
-        options = (temperature, top_k, top_p, stop_token, use_cache, cache_dtype)
-        for token in self.stream(idx, max_new_tokens, *options):
-            parts.append(token.numpy()[:, None])
-        return wrap(np.concatenate(parts, 1))
+    generate = _whole(stream)
 
     def load_gpt2(self, state: Mapping[str, Any]) -> GPT:
         """Take the weights of a published GPT-2 (`model.safetensors` of gpt2, gpt2-medium, …), and return the model.

@@ -45,6 +45,16 @@ def test_attention():
     assert found.macs == projections + products
 
 
+def test_packed_sequences_and_rotary_embedding():
+    class Packed(nn.Module):
+        def forward(self, q, k, v):
+            q = nn.functional.rotary_embedding(q)
+            return nn.functional.varlen_attn(q, k, v, np.array([0, 2, 5]), np.array([0, 4, 5]))
+
+    found = st.evaluate.footprint(Packed(), (st.zeros(5, 3, 8), st.zeros(5, 3, 8), st.zeros(5, 3, 6)))
+    assert found.macs == 5 * 3 * 8 * 2 + (2 * 4 + 3 * 1) * 3 * (8 + 6)
+
+
 def test_what_is_called_without_a_module_counts_too():
     class Net(nn.Module):
         def __init__(self):
