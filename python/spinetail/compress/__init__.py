@@ -1,7 +1,7 @@
-"""Making models smaller and faster: pruning."""
+"""Making models smaller and faster: pruning, and restructuring that keeps what they compute."""
 
 from __future__ import annotations
 
-from . import prune
+from . import prune, restructure
 
-__all__ = ["prune"]
+__all__ = ["prune", "restructure"]
