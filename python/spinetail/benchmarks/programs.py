@@ -165,6 +165,13 @@ def _session(
         [helper.make_tensor_value_info("y", result_type, None)],
         [numpy_helper.from_array(a, n) for n, a in zip(names[fed:], arrays[fed:], strict=True)],
     )
+    return session(runtime, graph, opset)
+
+
+def session(runtime: Any, graph: Any, opset: int = 21) -> Any:
+    """onnxruntime's session for a graph, with the worker's number of threads."""
+    from onnx import helper
+
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
