@@ -135,17 +135,17 @@ public func spinetail_attention_backward(
     if gradient == Status.ok { gradient = checkGradient(dvalue, like: value, at: 3) }
     if gradient == Status.ok { gradient = checkGradient(doutput, like: output, at: 5) }
     if gradient != Status.ok { return gradient }
-    if lse.dtype != query.dtype { return Status.dtype(7) }
+    if lse.dtype != call.computed { return Status.dtype(7) }
     if !sameRows(lse, query.extent(0), query.extent(1), query.extent(2)) { return Status.shape(7) }
     if !lse.isContiguous { return Status.layout(7) }
     if let dmask {
-        guard mask != nil, dmask.dtype == query.dtype else { return Status.dtype(4) }
+        guard mask != nil, dmask.dtype == call.computed else { return Status.dtype(4) }
         if !sameRows(dmask, query.extent(0), query.extent(1), query.extent(2), key.extent(2)) { return Status.shape(4) }
         if !dmask.isContiguous { return Status.layout(4) }
     }
     let gradients = GradientArrays(
         dquery: dquery, dkey: dkey, dvalue: dvalue, dmask: dmask, doutput: doutput, output: output, lse: lse)
-    if query.holds(Float.self) {
+    if call.computed == Float.dtype {
         return withSequences(Float.self, call, first: 8) { backward(Float.self, gradients, call, $0) }
     }
     if query.holds(Double.self) {
@@ -154,8 +154,8 @@ public func spinetail_attention_backward(
     return Status.dtype(8)
 }
 
-/// The number of tasks that a call is cut into at least, where it has the keys for it.
-private let leastTasks = 16
+/// The number of units that a call is cut into at least, where it has the queries for it.
+private let leastUnits = 12
 
 private func backward<E: Real>(
     _ type: E.Type, _ arrays: GradientArrays, _ call: AttentionCall, _ packed: PackedSequences?
@@ -164,15 +164,15 @@ private func backward<E: Real>(
     let problem = AttentionProblem<E>(call, packed: packed, anything: gradients.dquery.base)
     let heads = problem.batches &* call.key.extent(1)
     if heads == 0 { return Status.ok }
-    let blocks = pieces(problem.keys, AttentionBlock<E>.keys)
-    let chunks = Swift.max(1, Swift.min(blocks, pieces(leastTasks, heads)))
-    let units = heads &* chunks
+    let blocks = pieces(problem.queries, BackwardBlock<E>.queries) &* problem.headsPerKey
+    let shares = Swift.max(1, Swift.min(blocks, pieces(leastUnits, heads)))
+    let units = heads &* shares
     let queryBlocks = pieces(problem.queries, AttentionBlock<E>.queries) &* problem.headsPerKey
-    let cost = 300 &+ divide(problem.blockNanoseconds &* queryBlocks &* 5 / 2, by: chunks)
+    let cost = 300 &+ divide(problem.blockNanoseconds &* queryBlocks &* 5 / 2, by: shares)
     let unitsPerTask = Swift.max(1, divide(taskNanoseconds, by: cost))
-    let bytes = BackwardScratch<E>.bytes(problem, chunks: chunks)
-    let padded = roundUp(problem.width, E.Lanes.width)
-    let partialCount = chunks > 1 ? problem.batches &* problem.heads &* chunks &* problem.queries &* padded : 0
+    let bytes = BackwardScratch<E>.bytes(problem, shares: shares)
+    let rowElements = roundUp(problem.width, E.Lanes.width) &+ roundUp(problem.valueWidth, E.Lanes.width)
+    let partialCount = shares > 1 ? units &* problem.keys &* rowElements : 0
     let workers = workerLimit()
     guard let scratch = Scratch.take(bytes &* workers &+ partialCount &* MemoryLayout<E>.size) else {
         return Status.noMemory
@@ -182,14 +182,12 @@ private func backward<E: Real>(
     let status = parallel(
         pieces(units, unitsPerTask), cost: units &* cost, workers: workers,
         AttentionBackward<E>(
-            problem: problem, gradients: gradients, chunks: chunks, partial: chunks > 1 ? partial : nil,
+            problem: problem, gradients: gradients, shares: shares, partial: shares > 1 ? partial : nil,
             scratch: scratch, scratchBytes: bytes, units: units, unitsPerTask: unitsPerTask))
-    if status != Status.ok || chunks == 1 || problem.queries == 0 { return status }
-    let rows = problem.batches &* problem.heads &* pieces(problem.queries, SumPartialQueries<E>.rows)
+    if status != Status.ok || shares == 1 { return status }
     return parallel(
-        rows, cost: partialCount / 8,
-        SumPartialQueries<E>(
-            problem: problem, dquery: gradients.dquery, partial: partial, chunks: chunks, paddedWidth: padded))
+        heads &* pieces(problem.keys, SumShares<E>.rows), cost: partialCount / 8,
+        SumShares<E>(problem: problem, gradients: gradients, partial: partial, shares: shares))
 }
 
 private func checkGradient(_ gradient: Descriptor, like array: Descriptor, at position: Int32) -> Int32 {

@@ -36,14 +36,13 @@ struct GradientArrays {
     var lse: Descriptor
 }
 
-/// A task owns some keys of one head of keys, `chunks` of which share the head: block number n belongs to chunk n mod
-/// `chunks`. It goes through all queries that use the head, so the gradients of its keys and values are complete; its
-/// part of the queries' gradients is too when it has the head to itself, else it goes to `partial` and is summed in the
-/// order of the chunks afterwards.
+/// A unit is a share of the work on one head of keys: of all blocks of queries that use it, its own and other heads'
+/// alike, every `shares`-th. The gradients of its queries are complete; those of keys and values are if the share is
+/// all there is, else they go to `partial` and are summed in the order of the shares afterwards.
 struct AttentionBackward<E: Real>: ParallelTask {
     let problem: AttentionProblem<E>
     let gradients: AttentionGradients<E>
-    let chunks: Int
+    let shares: Int
     let partial: UnsafeMutablePointer<E>?
     let scratch: UnsafeMutableRawPointer
     let scratchBytes: Int
@@ -51,183 +50,196 @@ struct AttentionBackward<E: Real>: ParallelTask {
     let unitsPerTask: Int
 
     func run(_ index: Int, worker: Int) {
-        let memory = BackwardScratch<E>(scratch + worker &* scratchBytes, problem, chunks: chunks)
+        let memory = BackwardScratch<E>(scratch + worker &* scratchBytes, problem, shares: shares)
+        let keyHeads = divide(problem.heads, by: problem.headsPerKey)
         var unit = index &* unitsPerTask
         let end = Swift.min(units, unit &+ unitsPerTask)
         while unit < end {
-            let head = divide(unit, by: chunks)
-            let keyHeads = divide(problem.heads, by: problem.headsPerKey)
+            let head = divide(unit, by: shares)
             let batch = divide(head, by: keyHeads)
-            let p = problem.sequence(batch)
-            runHead(p, gradients.sequence(p), batch, remainder(head, by: keyHeads), remainder(unit, by: chunks), memory)
+            let keyHead = remainder(head, by: keyHeads)
+            if problem.packed == nil {
+                runShare(problem, gradients, batch, keyHead, unit, memory)
+            } else {
+                let p = problem.sequence(batch)
+                runShare(p, gradients.sequence(p), batch, keyHead, unit, memory)
+            }
             unit &+= 1
         }
     }
 
-    private func runHead(
-        _ p: AttentionProblem<E>, _ gradients: AttentionGradients<E>, _ batch: Int, _ keyHead: Int, _ chunk: Int,
+    private func runShare(
+        _ p: AttentionProblem<E>, _ gradients: AttentionGradients<E>, _ batch: Int, _ keyHead: Int, _ unit: Int,
         _ memory: BackwardScratch<E>
     ) {
-        clear(memory.dkeys, memory.chunkKeys &* memory.paddedWidth)
-        clear(memory.dvalues, memory.chunkKeys &* memory.paddedValueWidth)
+        let rowElements = memory.paddedWidth &+ memory.paddedValueWidth
+        let dkeys = partial.map { $0 + unit &* problem.keys &* rowElements } ?? memory.sums
+        let dvalues = dkeys + p.keys &* memory.paddedWidth
+        clear(dkeys, p.keys &* rowElements)
+        let share = remainder(unit, by: shares)
+        let blocks = pieces(p.queries, BackwardBlock<E>.queries)
         var member = 0
         while member < p.headsPerKey {
-            let head = keyHead &* p.headsPerKey &+ member
-            memory.prepare(p, gradients, batch, head)
-            clear(memory.dqueries, p.queries &* memory.paddedWidth)
-            var number = chunk
-            var slot = 0
-            while number &* AttentionBlock<E>.keys < p.keys {
-                runKeys(p, gradients, batch, head, keyHead, number &* AttentionBlock<E>.keys, slot, memory)
-                number &+= chunks
-                slot &+= AttentionBlock<E>.keys
+            // Later blocks see more keys under a causal mask: each share gets other ones of each head.
+            var block = remainder(share &+ member, by: shares)
+            while block < blocks {
+                runQueries(
+                    p, gradients, batch, keyHead &* p.headsPerKey &+ member, keyHead,
+                    block &* BackwardBlock<E>.queries, dkeys, dvalues, memory)
+                block &+= shares
             }
-            storeQueries(p, gradients, batch, head, chunk, memory)
             member &+= 1
         }
-        storeKeys(p, gradients, batch, keyHead, chunk, memory)
+        if partial != nil { return }
+        gradients.dkey.store(
+            batch, keyHead, first: 0, count: p.keys, dkeys, fromRow: memory.paddedWidth, width: p.width,
+            factor: E(p.scale))
+        gradients.dvalue.store(
+            batch, keyHead, first: 0, count: p.keys, dvalues, fromRow: memory.paddedValueWidth, width: p.valueWidth,
+            factor: 1)
     }
 
-    /// One block of keys against all queries of one head that see any of them.
-    private func runKeys(
+    /// Some queries of one head against all keys that any of them sees.
+    private func runQueries(
         _ p: AttentionProblem<E>, _ gradients: AttentionGradients<E>, _ batch: Int, _ head: Int, _ keyHead: Int,
-        _ key: Int, _ slot: Int, _ memory: BackwardScratch<E>
+        _ query: Int, _ dkeys: UnsafeMutablePointer<E>, _ dvalues: UnsafeMutablePointer<E>, _ memory: BackwardScratch<E>
     ) {
-        let lanes = AttentionBlock<E>.queries
-        let width = E.Lanes.width
-        let keys = Swift.min(AttentionBlock<E>.keys, p.keys &- key)
-        let keyRows = p.key.rows(batch, keyHead) + key &* p.key.row
-        let valueRows = p.value.rows(batch, keyHead) + key &* p.value.row
-        let padded = PaddedRows(
-            keyRows, row: p.key.row, count: keys, width: p.width, paddedWidth: memory.paddedWidth, buffer: memory.keys)
-        var query = divide(p.band.firstQuery(key), by: lanes) &* lanes
-        let end = p.band.endQuery(key &+ keys &- 1, p.queries)
-        while query < end {
-            let rows = Swift.min(lanes, p.queries &- query)
-            let vectors = (rows &+ width &- 1) / width
-            let terms = BlockTerms(p, batch: batch, head: head, query: query, queries: rows, key: key, keys: keys)
-            AttentionProduct<E>.scores(
-                keys: keyRows, keyRow: p.key.row, count: keys, depth: p.width,
-                queries: memory.queries + query &* p.width,
-                vectors: vectors, out: memory.weights, largest: nil, band: terms.band)
-            AttentionProduct<E>.scores(
-                keys: valueRows, keyRow: p.value.row, count: keys, depth: p.valueWidth,
-                queries: memory.doutputs + query &* p.valueWidth, vectors: vectors, out: memory.dscores, largest: nil,
-                band: terms.band)
-            if p.mask.kind != .none {
-                p.mask.fill(
-                    batch: batch, head: head, query: query, queries: rows, key: key, keys: keys, stage: memory.stage,
-                    into: memory.mask)
+        let queries = Swift.min(BackwardBlock<E>.queries, p.queries &- query)
+        memory.prepare(p, gradients, batch, head, query: query, count: queries)
+        clear(memory.dqueries, queries &* memory.paddedWidth)
+        let seen = p.band.block(query: query, key: 0)
+        let end = seen.endKey(queries &- 1, p.keys)
+        var key = seen.firstKey(0)
+        while key < end {
+            let keys = Swift.min(BackwardBlock<E>.keys, end &- key)
+            let keyRows = p.key.operand(
+                batch, keyHead, first: key, count: keys, width: p.width, paddedWidth: memory.paddedWidth,
+                buffer: memory.rows)
+            let valueRows = p.value.operand(
+                batch, keyHead, first: key, count: keys, width: p.valueWidth, paddedWidth: p.valueDepth,
+                buffer: memory.otherRows)
+            let band = p.band.block(query: query, key: key)
+            let clean = !band.clips(queries: queries, keys: keys) || memory.finite(keyRows, keys)
+            var first = 0
+            while first < queries {
+                let rows = Swift.min(AttentionBlock<E>.queries, queries &- first)
+                let here = band.block(query: first, key: 0)
+                if here.firstKey(0) < here.endKey(rows &- 1, keys) {
+                    score(
+                        p, gradients, batch, head, query, first, rows, key, keys, keyRows, valueRows, clean: clean,
+                        memory)
+                }
+                first &+= AttentionBlock<E>.queries
             }
-            if p.dropout.active {
-                p.dropout.fill(
-                    p, batch: batch, head: head, query: query, queries: rows, key: key, keys: keys,
-                    words: memory.words, into: memory.kept)
-            }
-            var vector = 0
-            while vector < vectors {
-                memory.differentiate(
-                    vector: vector, query: query, keys: keys, masked: p.mask.kind != .none, dropped: p.dropout.active,
-                    terms: terms)
-                vector &+= 1
-            }
-            if let dmask = gradients.dmask {
-                let origin = ((batch &* p.heads &+ head) &* p.queries &+ query) &* p.keys &+ key
-                memory.storeMask(dmask + origin, row: p.keys, rows: rows, keys: keys, band: terms.band)
-            }
-            if terms.caps {
-                AttentionDropout.multiply(memory.dscores, by: memory.capSlopes, vectors: vectors, keys: keys)
-            }
-            AttentionProduct<E>.sums(
-                rows: keys, columns: memory.paddedValueWidth, depth: rows, a: memory.weights, queriesAreRows: false,
-                b: memory.doutputRows + query &* memory.doutputRow, bDepth: memory.doutputRow,
-                c: memory.dvalues + slot &* memory.paddedValueWidth, cRow: memory.paddedValueWidth,
-                factor: memory.ones, band: terms.band)
-            AttentionProduct<E>.sums(
-                rows: keys, columns: memory.paddedWidth, depth: rows, a: memory.dscores, queriesAreRows: false,
-                b: memory.queryRows + query &* memory.queryRow, bDepth: memory.queryRow,
-                c: memory.dkeys + slot &* memory.paddedWidth, cRow: memory.paddedWidth, factor: memory.ones,
-                band: terms.band)
-            AttentionProduct<E>.sums(
-                rows: rows, columns: memory.paddedWidth, depth: keys, a: memory.dscores, queriesAreRows: true,
-                b: padded.base, bDepth: padded.row, c: memory.dqueries + query &* memory.paddedWidth,
-                cRow: memory.paddedWidth, factor: memory.ones, band: terms.band)
-            query &+= lanes
+            GradientProduct<E>.overQueries(
+                keys: keys, columns: memory.paddedValueWidth, queries: queries, a: memory.weights, aBlock: memory.block,
+                b: memory.doutputPanels, bRows: memory.panelRows, c: dvalues + key &* memory.paddedValueWidth,
+                band: band)
+            GradientProduct<E>.overQueries(
+                keys: keys, columns: memory.paddedWidth, queries: queries, a: memory.dscores, aBlock: memory.block,
+                b: memory.queryPanels, bRows: memory.panelRows, c: dkeys + key &* memory.paddedWidth, band: band)
+            key &+= keys
         }
+        gradients.dquery.store(
+            batch, head, first: query, count: queries, memory.dqueries, fromRow: memory.paddedWidth, width: p.width,
+            factor: E(p.scale))
     }
 
-    private func storeQueries(
-        _ p: AttentionProblem<E>, _ gradients: AttentionGradients<E>, _ batch: Int, _ head: Int, _ chunk: Int,
-        _ memory: BackwardScratch<E>
+    /// Weights and scores' gradients of one block of queries and one of keys, and what the queries get of them.
+    @inline(__always)
+    private func score(
+        _ p: AttentionProblem<E>, _ gradients: AttentionGradients<E>, _ batch: Int, _ head: Int, _ origin: Int,
+        _ first: Int, _ rows: Int, _ key: Int, _ keys: Int, _ keyRows: PaddedRows<E>, _ valueRows: PaddedRows<E>,
+        clean: Bool, _ memory: BackwardScratch<E>
     ) {
-        if let partial {
-            let size = problem.queries &* memory.paddedWidth
-            let at = ((batch &* p.heads &+ head) &* chunks &+ chunk) &* size
-            copyRows(
-                memory.dqueries, row: size, rows: 1, width: p.queries &* memory.paddedWidth, factor: 1,
-                to: partial + at, row: size)
-        } else {
-            copyRows(
-                memory.dqueries, row: memory.paddedWidth, rows: p.queries, width: p.width, factor: E(p.scale),
-                to: gradients.dquery.rows(batch, head), row: gradients.dquery.row)
+        let query = origin &+ first
+        let block = first / AttentionBlock<E>.queries
+        let vectors = (rows &+ E.Lanes.width &- 1) / E.Lanes.width
+        let weights = memory.weights + block &* memory.block
+        let dscores = memory.dscores + block &* memory.block
+        let masked = p.mask.kind != .none
+        let terms = BlockTerms(p, batch: batch, head: head, query: query, queries: rows, key: key, keys: keys)
+        AttentionProduct<E>.scores(
+            keys: keyRows.base, keyRow: keyRows.row, count: keys, depth: p.width,
+            queries: memory.queries + first &* p.width, vectors: vectors, out: weights, largest: nil, band: terms.band)
+        AttentionProduct<E>.scores(
+            keys: valueRows.base, keyRow: valueRows.row, count: keys, depth: p.valueWidth,
+            queries: memory.doutputs + first &* p.valueWidth, vectors: vectors, out: dscores, largest: nil,
+            band: terms.band)
+        if masked {
+            p.mask.fill(
+                batch: batch, head: head, query: query, queries: rows, key: key, keys: keys, stage: memory.stage,
+                into: memory.mask)
         }
-    }
-
-    private func storeKeys(
-        _ p: AttentionProblem<E>, _ gradients: AttentionGradients<E>, _ batch: Int, _ keyHead: Int, _ chunk: Int,
-        _ memory: BackwardScratch<E>
-    ) {
-        var key = chunk &* AttentionBlock<E>.keys
-        var slot = 0
-        while key < p.keys {
-            let keys = Swift.min(AttentionBlock<E>.keys, p.keys &- key)
-            copyRows(
-                memory.dkeys + slot &* memory.paddedWidth, row: memory.paddedWidth, rows: keys, width: p.width,
-                factor: E(p.scale), to: gradients.dkey.rows(batch, keyHead) + key &* gradients.dkey.row,
-                row: gradients.dkey.row)
-            copyRows(
-                memory.dvalues + slot &* memory.paddedValueWidth, row: memory.paddedValueWidth, rows: keys,
-                width: p.valueWidth, factor: 1, to: gradients.dvalue.rows(batch, keyHead) + key &* gradients.dvalue.row,
-                row: gradients.dvalue.row)
-            key &+= chunks &* AttentionBlock<E>.keys
-            slot &+= AttentionBlock<E>.keys
+        if p.dropout.active {
+            p.dropout.fill(
+                p, batch: batch, head: head, query: query, queries: rows, key: key, keys: keys,
+                words: memory.words, into: memory.kept)
         }
+        var vector = 0
+        while vector < vectors {
+            memory.differentiate(
+                block: block, vector: vector, keys: keys, masked: masked, dropped: p.dropout.active, terms: terms)
+            vector &+= 1
+        }
+        if let dmask = gradients.dmask {
+            let at = ((batch &* p.heads &+ head) &* p.queries &+ query) &* p.keys &+ key
+            memory.storeMask(dmask + at, block: block, row: p.keys, rows: rows, keys: keys, band: terms.band)
+        }
+        if terms.caps {
+            AttentionDropout.multiply(dscores, by: memory.capSlopes, vectors: vectors, keys: keys)
+        }
+        GradientProduct<E>.overKeys(
+            queries: rows, columns: memory.paddedWidth, keys: keys, a: dscores, b: keyRows.base, bRow: keyRows.row,
+            c: memory.dqueries + first &* memory.paddedWidth, band: terms.band, apart: !clean)
     }
 }
 
-/// Sums the chunks' parts of the queries' gradients, in their order; a task is some rows of one head.
-struct SumPartialQueries<E: Real>: ParallelTask {
+/// Sums the shares' parts of the gradients of keys and values, in their order; a task is some rows of one head.
+struct SumShares<E: Real>: ParallelTask {
     let problem: AttentionProblem<E>
-    let dquery: HeadRows<E>
+    let gradients: AttentionGradients<E>
     let partial: UnsafeMutablePointer<E>
-    let chunks: Int
-    let paddedWidth: Int
+    let shares: Int
 
-    static var rows: Int { 256 }
+    static var rows: Int { 128 }
 
     func run(_ index: Int, worker: Int) {
-        let blocks = pieces(problem.queries, Self.rows)
+        let width = roundUp(problem.width, E.Lanes.width)
+        let valueWidth = roundUp(problem.valueWidth, E.Lanes.width)
+        let blocks = pieces(problem.keys, Self.rows)
         let head = divide(index, by: blocks)
-        let p = problem.sequence(divide(head, by: problem.heads))
+        let keyHeads = divide(problem.heads, by: problem.headsPerKey)
+        let batch = divide(head, by: keyHeads)
+        let p = problem.sequence(batch)
+        let gradients = gradients.sequence(p)
         let first = remainder(index, by: blocks) &* Self.rows
-        let rows = Swift.min(Self.rows, p.queries &- first)
-        if rows <= 0 { return }
-        let dquery = p.packed == nil ? dquery : dquery.moved(p.queryOrigin)
-        let size = problem.queries &* paddedWidth
-        let sum = partial + (head &* chunks &* size &+ first &* paddedWidth)
-        var chunk = 1
-        while chunk < chunks {
-            let other = sum + chunk &* size
-            var i = 0
-            while i < rows &* paddedWidth {
-                (E.Lanes.load(sum + i) + E.Lanes.load(other + i)).store(sum + i)
-                i &+= E.Lanes.width
+        let count = Swift.min(Self.rows, p.keys &- first)
+        if count <= 0 { return }
+        let size = problem.keys &* (width &+ valueWidth)
+        let dkeys = partial + (head &* shares &* size &+ first &* width)
+        let dvalues = partial + (head &* shares &* size &+ p.keys &* width &+ first &* valueWidth)
+        add(dkeys, count &* width, size)
+        add(dvalues, count &* valueWidth, size)
+        let keyHead = remainder(head, by: keyHeads)
+        gradients.dkey.store(
+            batch, keyHead, first: first, count: count, dkeys, fromRow: width, width: p.width, factor: E(p.scale))
+        gradients.dvalue.store(
+            batch, keyHead, first: first, count: count, dvalues, fromRow: valueWidth, width: p.valueWidth, factor: 1)
+    }
+
+    private func add(_ sum: UnsafeMutablePointer<E>, _ count: Int, _ size: Int) {
+        var i = 0
+        while i < count {
+            var total = E.Lanes.load(sum + i)
+            var share = 1
+            while share < shares {
+                total = total + E.Lanes.load(sum + (share &* size &+ i))
+                share &+= 1
             }
-            chunk &+= 1
+            total.store(sum + i)
+            i &+= E.Lanes.width
         }
-        let target = dquery.rows(divide(head, by: p.heads), remainder(head, by: p.heads)) + first &* dquery.row
-        copyRows(
-            sum, row: paddedWidth, rows: rows, width: p.width, factor: E(p.scale), to: target, row: dquery.row)
     }
 }
 
@@ -256,5 +268,25 @@ func copyRows<E: Real>(
             (E.Lanes.load(p + i, count: width &- i, fill: 0) * scale).store(q + i, count: width &- i)
         }
         r &+= 1
+    }
+}
+
+extension HeadRows {
+    /// Stores `count` rows from `first` on, factor · from.
+    func store(
+        _ batch: Int, _ head: Int, first: Int, count: Int, _ from: UnsafeMutablePointer<E>, fromRow: Int, width: Int,
+        factor: E
+    ) {
+        if storage == .own {
+            copyRows(
+                from, row: fromRow, rows: count, width: width, factor: factor, to: rows(batch, head) + first &* row,
+                row: row)
+            return
+        }
+        var r = 0
+        while r < count {
+            store(batch, head, first &+ r, from + r &* fromRow, width: width, factor: factor)
+            r &+= 1
+        }
     }
 }

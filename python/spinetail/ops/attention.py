@@ -128,23 +128,28 @@ def scaled_dot_product_attention_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Gradients to query, key, value and, with `mask_gradient`, to an additive mask, each in its operand's shape."""
     dtype = query.dtype
-    if dtype.char not in "fd":
+    half = dtype.char not in "fd" and _is_half(query)
+    if half:
+        attn_mask, grad_output = _wide(attn_mask), grad_output.astype(dtype, copy=False)
+    (q, k, v, mask), query_lead, key_lead = _aligned(query, key, value, attn_mask, enable_gqa)
+    if dtype.char not in "fd" and not (half and q.size == query.size and k.size == key.size and v.size == value.size):
+        # Sums over broadcast axes are rounded once too.
         saved = Saved(_wide(saved.output), saved.lse)
         grads = scaled_dot_product_attention_backward(
             _wide(grad_output), saved, *map(_wide, (query, key, value, attn_mask)), is_causal, scale, enable_gqa,
             dropout, terms, mask_gradient,
         )  # fmt: skip
         return tuple(g if g is None else g.astype(dtype) for g in grads)
-    (q, k, v, mask), query_lead, key_lead = _aligned(query, key, value, attn_mask, enable_gqa)
+    computed = _computed(query)
     doutput = _contiguous_rows(grad_output.reshape(saved.output.shape))
     dq, dk, dv = _thirds(q, k, v) or (_like(q, q.shape[3]), _like(k, k.shape[3]), _like(v, v.shape[3]))
-    dmask = np.zeros((*q.shape[:3], k.shape[2]), dtype.type) if mask_gradient else None
+    dmask = np.zeros((*q.shape[:3], k.shape[2]), computed) if mask_gradient else None
     kernels.attention_backward(
-        dq, dk, dv, dmask, doutput, saved.output, saved.lse, q, k, v, mask, _slopes(terms, query_lead, q.dtype.type),
-        None, None,        _scale(scale, query), *_numbers(is_causal, terms, dropout),
+        dq, dk, dv, dmask, doutput, saved.output, saved.lse, q, k, v, mask, _slopes(terms, query_lead, computed),
+        None, None, _scale(scale, query), *_numbers(is_causal, terms, dropout),
     )  # fmt: skip
     if dmask is not None:
-        dmask = _unbroadcast(dmask, query_lead, attn_mask.shape)
+        dmask = _unbroadcast(dmask, query_lead, attn_mask.shape).astype(dtype, copy=False)
     return (
         _unbroadcast(dq, query_lead, query.shape),
         _unbroadcast(dk, key_lead, key.shape),

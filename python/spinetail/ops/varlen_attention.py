@@ -63,15 +63,15 @@ def varlen_attn_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients to query, key and value."""
     dtype = query.dtype
-    if dtype.char not in "fd":
+    if dtype.char not in "fd" and not _is_half(query):
         wide = map(_wide, (query, key, value))
         grads = varlen_attn_backward(
             _wide(grad_output), Saved(_wide(saved.output), saved.lse), *wide, offsets, scale, dropout, terms
         )
         return tuple(g.astype(dtype) for g in grads)
-    q, k, v, doutput = (_batch(x) for x in (query, key, value, grad_output))
+    q, k, v, doutput = (_batch(x) for x in (query, key, value, grad_output.astype(dtype, copy=False)))
     dq, dk, dv = (_like(x, x.shape[3]) for x in (q, k, v))
-    slopes = _slopes(terms, (len(offsets[0]) - 1, q.shape[1]), q.dtype.type)
+    slopes = _slopes(terms, (len(offsets[0]) - 1, q.shape[1]), _computed(query))
     kernels.attention_backward(
         dq, dk, dv, None, doutput, saved.output, saved.lse, q, k, v, None, slopes, *offsets, _scale(scale, query),
         *_numbers(False, terms, dropout),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
+import reference_attention as reference
 
 from spinetail.ops import attention as ops
 from spinetail.ops import varlen_attention as packed
@@ -96,3 +98,45 @@ def test_hidden_keys_do_not_leak(dtype):
         unseen = (position < rows - 20) | (position > rows + 11)
         out = ops.scaled_dot_product_attention(q, k, v, terms=terms)
         assert np.array_equal(out[0, 0, unseen], clean[0, 0, unseen])
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("dtype", HALVES)
+def test_gradients_of_the_reference(dtype, causal):
+    for sizes in [*SIZES, (1, 2, 1, 400, 390, 64, 64), (1, 14, 14, 130, 130, 40, 33)]:
+        q, k, v = operands(sizes, dtype)
+        grad = np.random.default_rng(3).standard_normal((*q.shape[:3], v.shape[3])).astype(dtype)
+        saved = ops.scaled_dot_product_attention_forward(q, k, v, None, causal, enable_gqa=True)[1]
+        grads = ops.scaled_dot_product_attention_backward(grad, saved, q, k, v, None, causal, enable_gqa=True)[:3]
+        wanted = reference.attention_backward(grad, q, k, v, causal=causal, gqa=True)
+        for result, gradient in zip(grads, wanted, strict=False):
+            assert result.dtype == dtype
+            # The output that the pass begins with is rounded, and so is the result.
+            rounding = float(ml_dtypes.finfo(dtype).eps)
+            assert np.abs(result.astype(np.float64) - gradient).max() <= 2 * rounding * np.abs(gradient).max(initial=1)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_gradients_without_wide_copies(dtype):
+    q, k, v = operands((1, 2, 2, 2000, 2000, 64, 64), dtype)
+    saved = ops.scaled_dot_product_attention_forward(q, k, v)[1]
+    tracemalloc.start()
+    try:
+        grads = ops.scaled_dot_product_attention_backward(saved.output, saved, q, k, v)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < sum(g.nbytes for g in grads[:3]) + 100_000
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_packed_gradients(dtype):
+    rng = np.random.default_rng(7)
+    offsets = [np.cumsum([0, 5, 70, 0, 331]), np.cumsum([0, 9, 300, 4, 131])]
+    q, k, v = (rng.standard_normal((n, 2, 20)).astype(dtype) for n in (offsets[0][-1], *[offsets[1][-1]] * 2))
+    wide = [a.astype(np.float32) for a in (q, k, v)]
+    out, saved = packed.varlen_attn(q, k, v, offsets, None, None, ops.terms(), True)
+    same = ops.Saved(saved.output.astype(np.float32), saved.lse)
+    grads = packed.varlen_attn_backward(out, saved, q, k, v, offsets, None, None, ops.terms())
+    wanted = packed.varlen_attn_backward(out.astype(np.float32), same, *wide, offsets, None, None, ops.terms())
+    assert all(np.array_equal(g, w.astype(dtype)) for g, w in zip(grads, wanted, strict=True))
