@@ -75,9 +75,13 @@ private func forward<E: Real>(
     let blocks = pieces(problem.queries, AttentionBlock<E>.queries)
     let units = problem.heads &* (packed.map { $0.blocks[$0.count] } ?? problem.batches &* blocks)
     let cost = problem.blockNanoseconds
-    let unitsPerTask = Swift.max(1, divide(taskNanoseconds, by: cost))
-    let bytes = ForwardScratch<E>.bytes(problem)
     let workers = workerLimit()
+    var unitsPerTask = Swift.max(1, divide(taskNanoseconds, by: cost))
+    // Where there are many short heads, a thread takes one as a whole: its keys and values are read into one cache.
+    if units >= 8 &* workers &* blocks && blocks &* cost <= 10 &* taskNanoseconds {
+        unitsPerTask = Swift.max(1, divide(unitsPerTask, by: blocks)) &* blocks
+    }
+    let bytes = ForwardScratch<E>.bytes(problem)
     guard let scratch = Scratch.take(bytes &* workers) else { return Status.noMemory }
     defer { Scratch.give(scratch) }
     return parallel(

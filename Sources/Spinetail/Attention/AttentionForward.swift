@@ -80,6 +80,7 @@ struct AttentionForward<E: Real>: ParallelTask {
 
     func run(_ index: Int, worker: Int) {
         let memory = ForwardScratch<E>(scratch + worker &* scratchBytes, problem)
+        let fetches = problem.keys >= RowsAhead.leastKeys
         var unit = index &* unitsPerTask
         let end = Swift.min(units, unit &+ unitsPerTask)
         while unit < end {
@@ -90,20 +91,34 @@ struct AttentionForward<E: Real>: ParallelTask {
                 let place = unit &- packed.blocks[number] &* problem.heads
                 runBlock(
                     problem.sequence(number), number, divide(place, by: own), own &- 1 &- remainder(place, by: own),
-                    memory)
+                    memory, next: nil)
             } else {
-                let head = divide(unit, by: blocks)
+                let (batch, head, block) = place(unit)
                 runBlock(
-                    problem, divide(head, by: problem.heads), remainder(head, by: problem.heads),
-                    blocks &- 1 &- remainder(unit, by: blocks), memory)
+                    problem, batch, head, block, memory,
+                    next: fetches && unit &+ 1 < units ? queries(unit &+ 1) : nil)
             }
             unit &+= 1
         }
     }
 
-    /// One block of queries of one head, against all keys that it sees.
+    @inline(__always) private func place(_ unit: Int) -> (batch: Int, head: Int, block: Int) {
+        let head = divide(unit, by: blocks)
+        return (
+            divide(head, by: problem.heads), remainder(head, by: problem.heads),
+            blocks &- 1 &- remainder(unit, by: blocks)
+        )
+    }
+
+    private func queries(_ unit: Int) -> UnsafeRawPointer {
+        let (batch, head, block) = place(unit)
+        return problem.query.address(batch, head, row: block &* AttentionBlock<E>.queries)
+    }
+
+    /// One block of queries of one head, against all keys that it sees. `next`: the next block's queries.
     private func runBlock(
-        _ p: AttentionProblem<E>, _ batch: Int, _ head: Int, _ block: Int, _ memory: ForwardScratch<E>
+        _ p: AttentionProblem<E>, _ batch: Int, _ head: Int, _ block: Int, _ memory: ForwardScratch<E>,
+        next: UnsafeRawPointer?
     ) {
         let width = E.Lanes.width
         let query = block &* AttentionBlock<E>.queries
@@ -122,11 +137,14 @@ struct AttentionForward<E: Real>: ParallelTask {
         let band = p.band.block(query: query, key: 0)
         let first = band.firstKey(0)
         let seen = band.endKey(rows &- 1, p.keys)
+        var ahead = RowsAhead(
+            p.packed == nil ? output : output.moved(p.queryOrigin), batch, head, first: query, width: p.valueWidth,
+            next: next, p.query, nextWidth: p.width, rows: rows, keys: seen &- first)
         var key = first
         while key < seen {
             let keys = p.key.run(key, Swift.min(key &+ AttentionBlock<E>.keys, seen)) &- key
             let terms = BlockTerms(p, batch: batch, head: head, query: query, queries: rows, key: key, keys: keys)
-            score(p, batch, head, keyHead, query, rows, vectors, key, keys, terms, memory)
+            score(p, batch, head, keyHead, query, rows, vectors, key, keys, terms, memory, &ahead)
             var vector = 0
             while vector < vectors {
                 state.exponentiate(
@@ -157,7 +175,7 @@ struct AttentionForward<E: Real>: ParallelTask {
     private func score(
         _ p: AttentionProblem<E>, _ batch: Int, _ head: Int, _ keyHead: Int, _ query: Int, _ rows: Int, _ vectors: Int,
         _ key: Int, _ keys: Int,
-        _ terms: BlockTerms<E>, _ memory: ForwardScratch<E>
+        _ terms: BlockTerms<E>, _ memory: ForwardScratch<E>, _ ahead: inout RowsAhead
     ) {
         let masked = p.mask.kind != .none
         let adjusting = masked || terms.active
@@ -167,7 +185,8 @@ struct AttentionForward<E: Real>: ParallelTask {
         AttentionProduct<E>.scores(
             keys: rowsOfKeys.base, keyRow: rowsOfKeys.row, count: keys, depth: p.width,
             queries: memory.queries, vectors: vectors, out: memory.scores,
-            largest: adjusting ? nil : memory.state.blockLargest, band: terms.band)
+            largest: adjusting ? nil : memory.state.blockLargest, band: terms.band,
+            ahead: &ahead)
         if !adjusting { return }
         if masked {
             p.mask.fill(

@@ -7,7 +7,8 @@ enum AttentionProduct<E: Real> {
     @inline(never)
     static func scores(
         keys: UnsafePointer<E>, keyRow: Int, count: Int, depth: Int, queries: UnsafePointer<E>, vectors: Int,
-        out: UnsafeMutablePointer<E>, largest: UnsafeMutablePointer<E>?, band: Band
+        out: UnsafeMutablePointer<E>, largest: UnsafeMutablePointer<E>?, band: Band,
+        ahead: UnsafeMutablePointer<RowsAhead>? = nil
     ) {
         let step = AttentionBlock<E>.scoreRows
         var k = 0
@@ -22,6 +23,7 @@ enum AttentionProduct<E: Real> {
                 k &+= tile
                 continue
             }
+            if let ahead { ahead.pointee.fetch() }
             let q = queries + lane
             let most = largest.map { $0 + lane }
             let a = keys + k &* keyRow
