@@ -81,14 +81,22 @@ private func forward<E: Real>(
     if units >= 8 &* workers &* blocks && blocks &* cost <= 10 &* taskNanoseconds {
         unitsPerTask = Swift.max(1, divide(unitsPerTask, by: blocks)) &* blocks
     }
-    let bytes = ForwardScratch<E>.bytes(problem)
+    let bytes = ForwardScratch<E>.bytes(problem, workers: workers)
     guard let scratch = Scratch.take(bytes &* workers) else { return Status.noMemory }
     defer { Scratch.give(scratch) }
+    var worker = 0
+    while worker < workers {
+        let memory = ForwardScratch<E>(scratch + worker &* bytes, problem, workers: workers)
+        memory.keyCopy?.forget()
+        memory.valueCopy?.forget()
+        worker &+= 1
+    }
     return parallel(
         pieces(units, unitsPerTask), cost: units &* cost, workers: workers,
         AttentionForward<E>(
             problem: problem, output: result, lse: logarithms,
-            scratch: scratch, scratchBytes: bytes, blocks: blocks, units: units, unitsPerTask: unitsPerTask))
+            scratch: scratch, scratchBytes: bytes, blocks: blocks, units: units, unitsPerTask: unitsPerTask,
+            workers: workers))
 }
 
 private func decode<E: Real>(

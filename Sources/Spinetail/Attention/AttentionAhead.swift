@@ -20,12 +20,12 @@ struct RowsAhead {
         _ output: HeadRows<E>, _ batch: Int, _ head: Int, first: Int, width: Int, next: UnsafeRawPointer?,
         _ query: HeadRows<E>, nextWidth: Int, rows: Int, keys: Int
     ) {
-        self.output = output.address(batch, head, row: first)
-        outputRow = output.row &* output.itemSize
-        outputBytes = width &* output.itemSize
+        self.output = UnsafeRawPointer(output.address(batch, head, first))
+        outputRow = output.row &* output.size
+        outputBytes = width &* output.size
         self.query = next
-        queryRow = query.row &* query.itemSize
-        queryBytes = nextWidth &* query.itemSize
+        queryRow = query.row &* query.size
+        queryBytes = nextWidth &* query.size
         // A few keys take less time than asking.
         left = keys < Self.leastKeys ? 0 : rows
         atOnce = pieces(rows, Swift.max(1, keys / AttentionBlock<E>.scoreRows))
@@ -51,13 +51,5 @@ struct RowsAhead {
             }
             count &-= 1
         }
-    }
-}
-
-extension HeadRows {
-    var itemSize: Int { storage == .own ? MemoryLayout<E>.size : 2 }
-
-    func address(_ batch: Int, _ head: Int, row number: Int) -> UnsafeRawPointer {
-        UnsafeRawPointer(base) + (batch &* self.batch &+ head &* self.head &+ number &* row) &* itemSize
     }
 }

@@ -1,72 +1,5 @@
 import CSpinetail
 
-/// Scratch of one worker for the forward pass.
-struct ForwardScratch<E: Real> {
-    let queries: UnsafeMutablePointer<E>
-    let scores: UnsafeMutablePointer<E>
-    let sums: UnsafeMutablePointer<E>
-    /// Keys, then values, of one block; the queries' rows before that. Where they are widened or padded.
-    let values: UnsafeMutablePointer<E>
-    let mask: UnsafeMutablePointer<E>
-    let stage: UnsafeMutablePointer<E>
-    let kept: UnsafeMutablePointer<E>
-    let words: UnsafeMutablePointer<UInt32>
-    let state: SoftmaxState<E>
-
-    static func sizes(
-        _ p: AttentionProblem<E>
-    ) -> (queries: Int, scores: Int, sums: Int, values: Int, mask: Int, stage: Int, kept: Int) {
-        let lanes = AttentionBlock<E>.queries
-        let keys = Swift.min(roundUp(p.keys, E.Lanes.width), AttentionBlock<E>.keys)
-        let padded = roundUp(p.valueWidth, E.Lanes.width)
-        let masked = p.mask.kind != .none
-        return (
-            p.width &* lanes, (keys &+ 1) &* lanes &+ 16, lanes &* padded, blockElements(p, keys: keys),
-            masked ? keys &* lanes : 0, masked ? E.Lanes.width &* AttentionBlock<E>.keys : 0,
-            p.dropout.active ? keys &* lanes : 0
-        )
-    }
-
-    private static func blockElements(_ p: AttentionProblem<E>, keys: Int) -> Int {
-        let padded = roundUp(p.valueWidth, E.Lanes.width)
-        if p.widens {
-            return Swift.max(keys, AttentionBlock<E>.queries)
-                &* Swift.max(padded, roundUp(p.width, E.Lanes.width))
-        }
-        return padded == p.valueWidth ? 0 : keys &* padded
-    }
-
-    static func bytes(_ p: AttentionProblem<E>) -> Int {
-        let s = sizes(p)
-        let elements =
-            s.queries &+ s.scores &+ s.sums &+ s.values &+ s.mask &+ s.stage &+ s.kept &+ AttentionDropout.words
-            &+ SoftmaxState<E>.elements
-        return roundUp(elements &* MemoryLayout<E>.size &+ 9 &* 64, 4096) &+ 128
-    }
-
-    init(_ memory: UnsafeMutableRawPointer, _ p: AttentionProblem<E>) {
-        let s = Self.sizes(p)
-        var next = memory
-        queries = carve(&next, s.queries)
-        scores = carve(&next, s.scores)
-        sums = carve(&next, s.sums)
-        values = carve(&next, s.values)
-        mask = carve(&next, s.mask)
-        stage = carve(&next, s.stage)
-        kept = carve(&next, s.kept)
-        words = next.assumingMemoryBound(to: UInt32.self)
-        next += AttentionDropout.words &* 4
-        state = SoftmaxState(carve(&next, SoftmaxState<E>.elements))
-    }
-}
-
-/// The next `count` elements of a block of scratch, on a cache line of their own.
-func carve<E: Real>(_ next: inout UnsafeMutableRawPointer, _ count: Int) -> UnsafeMutablePointer<E> {
-    let result = next.assumingMemoryBound(to: E.self)
-    next += (count &* MemoryLayout<E>.size &+ 63) & ~63
-    return result
-}
-
 /// A task is some blocks of queries, head after head, so that a head's keys and values stay in cache.
 struct AttentionForward<E: Real>: ParallelTask {
     let problem: AttentionProblem<E>
@@ -77,9 +10,10 @@ struct AttentionForward<E: Real>: ParallelTask {
     let blocks: Int
     let units: Int
     let unitsPerTask: Int
+    let workers: Int
 
     func run(_ index: Int, worker: Int) {
-        let memory = ForwardScratch<E>(scratch + worker &* scratchBytes, problem)
+        let memory = ForwardScratch<E>(scratch + worker &* scratchBytes, problem, workers: workers)
         let fetches = problem.keys >= RowsAhead.leastKeys
         var unit = index &* unitsPerTask
         let end = Swift.min(units, unit &+ unitsPerTask)
@@ -112,7 +46,7 @@ struct AttentionForward<E: Real>: ParallelTask {
 
     private func queries(_ unit: Int) -> UnsafeRawPointer {
         let (batch, head, block) = place(unit)
-        return problem.query.address(batch, head, row: block &* AttentionBlock<E>.queries)
+        return UnsafeRawPointer(problem.query.address(batch, head, block &* AttentionBlock<E>.queries))
     }
 
     /// One block of queries of one head, against all keys that it sees. `next`: the next block's queries.
@@ -158,9 +92,11 @@ struct AttentionForward<E: Real>: ParallelTask {
                     words: memory.words, into: memory.kept)
                 AttentionDropout.multiply(memory.scores, by: memory.kept, vectors: vectors, keys: keys)
             }
-            let values = p.value.operand(
-                batch, keyHead, first: key, count: keys, width: p.valueWidth, paddedWidth: padded,
-                buffer: memory.values)
+            let values =
+                memory.valueCopy?.operand(p.value, batch, keyHead, first: key, count: keys, width: p.valueWidth)
+                ?? p.value.operand(
+                    batch, keyHead, first: key, count: keys, width: p.valueWidth, paddedWidth: padded,
+                    buffer: memory.values)
             AttentionProduct<E>.sums(
                 rows: rows, columns: padded, depth: keys, a: memory.scores, queriesAreRows: true, b: values.base,
                 bDepth: values.row, c: memory.sums, cRow: padded, factor: key == first ? nil : state.factor,
@@ -179,9 +115,10 @@ struct AttentionForward<E: Real>: ParallelTask {
     ) {
         let masked = p.mask.kind != .none
         let adjusting = masked || terms.active
-        let rowsOfKeys = p.key.operand(
-            batch, keyHead, first: key, count: keys, width: p.width, paddedWidth: p.depth,
-            buffer: memory.values)
+        let rowsOfKeys =
+            memory.keyCopy?.operand(p.key, batch, keyHead, first: key, count: keys, width: p.width)
+            ?? p.key.operand(
+                batch, keyHead, first: key, count: keys, width: p.width, paddedWidth: p.depth, buffer: memory.values)
         AttentionProduct<E>.scores(
             keys: rowsOfKeys.base, keyRow: rowsOfKeys.row, count: keys, depth: p.width,
             queries: memory.queries, vectors: vectors, out: memory.scores,

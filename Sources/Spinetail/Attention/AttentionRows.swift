@@ -8,7 +8,7 @@ struct HeadRows<E: Real> {
     var row: Int
     var storage = AttentionStorage.own
     /// Bytes of one number, where they are not those of E.
-    private var size = MemoryLayout<E>.size
+    private(set) var size = MemoryLayout<E>.size
     /// What each row's whole numbers are multiples of.
     var scales = RowScales<E>()
     /// Where the rows of a sequence are pages, `pageRows` each, of any batches: which ones.

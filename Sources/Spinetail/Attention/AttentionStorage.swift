@@ -26,12 +26,23 @@ extension HeadRows {
         if storage == .own {
             return PaddedRows(
                 address(batch, head, first).assumingMemoryBound(to: E.self), row: row, count: count, width: width,
-                paddedWidth: paddedWidth,
-                buffer: buffer)
+                paddedWidth: paddedWidth, buffer: buffer)
         }
         widen(
             batch, head, first: first, count: count, width: width, paddedWidth: paddedWidth, into: buffer)
         return PaddedRows(base: UnsafePointer(buffer), row: paddedWidth)
+    }
+
+    /// Rows of one run to rows of whole vectors.
+    func copy(_ batch: Int, _ head: Int, first: Int, count: Int, width: Int, into out: UnsafeMutablePointer<E>) {
+        let padded = roundUp(width, E.Lanes.width)
+        if storage == .own {
+            AttentionPacking<E>.pad(
+                address(batch, head, first).assumingMemoryBound(to: E.self), row: row, count: count, width: width,
+                paddedWidth: padded, into: out)
+        } else {
+            widen(batch, head, first: first, count: count, width: width, paddedWidth: padded, into: out)
+        }
     }
 
     @inline(never)

@@ -121,6 +121,29 @@ def test_same_bits_for_any_number_of_threads(mask):
         assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.parametrize("window", [None, 70, (300, 20)])
+@pytest.mark.parametrize("values", [40, 128])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_values_that_are_copied(dtype, values, window):
+    """Rows that are padded or straddle cache lines are copied once for many blocks of queries: the same bits."""
+    terms = ops.terms(window=window)
+    q, k, v, _ = operands((2, 4, 2, 500, 420, 24, values), dtype)
+    wide = np.zeros((*v.shape[:3], 192), dtype)
+    results = []
+    for threads in (1, 2, 5):
+        spinetail.set_num_threads(threads)
+        for first in (0, 1, 16):
+            wide[..., first : first + values] = v
+            view = wide[..., first : first + values]
+            out = ops.scaled_dot_product_attention(q, k, view, enable_gqa=True, terms=terms)
+            results.append(out.tobytes())
+    assert len(set(results)) == 1
+    places = np.arange(420) - np.arange(500)[:, None]
+    left, right = (window if isinstance(window, tuple) else (window, window)) if window else (1000, 1000)
+    mask = (places >= -left) & (places <= right)
+    assert_near(out, attention(q, k, v, mask, gqa=True)[0], dtype)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_strides(dtype):
     """Views of a fused projection are taken as they are, and the result's memory is ordered like the queries'."""
