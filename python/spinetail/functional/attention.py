@@ -7,6 +7,7 @@ import numpy as np
 from ..autograd.tape import enabled, record, wrap
 from ..autograd.tensor import Tensor
 from ..ops import attention as ops
+from ..ops import attention_terms
 from .door import operand
 from .generator import default_generator
 
@@ -73,9 +74,9 @@ def scaled_dot_product_attention(
     >>> np.exp(lse)  # keys that each query sees
     array([1., 2., 2., 2.])
     """
-    dropout = ops.Dropout(dropout_p, *default_generator.key()) if dropout_p else None
+    dropout = attention_terms.Dropout(dropout_p, *default_generator.key()) if dropout_p else None
     slopes = alibi_slopes._array if isinstance(alibi_slopes, Tensor) else alibi_slopes
-    terms = ops.terms(is_causal, causal, window, slopes, softcap)
+    terms = attention_terms.terms(is_causal, causal, window, slopes, softcap)
     if not any(isinstance(a, Tensor) for a in (query, key, value, attn_mask)):
         arrays = (query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout, terms)
         if not return_lse:

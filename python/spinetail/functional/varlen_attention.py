@@ -7,7 +7,7 @@ import numpy as np
 from ..autograd.tape import enabled, record, wrap
 from ..autograd.tensor import Tensor
 from ..ops import varlen_attention as ops
-from ..ops.attention import Dropout, terms
+from ..ops.attention_terms import Dropout, terms
 from ..ops.paged_attention import check_paging
 from .door import operand
 from .generator import default_generator

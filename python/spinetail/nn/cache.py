@@ -10,7 +10,7 @@ from .. import dtypes
 from ..autograd import Tensor, wrap
 from ..autograd.tape import enabled
 from ..functional.generator import default_generator
-from ..ops.attention import Dropout, terms
+from ..ops.attention_terms import Dropout, terms
 from ..ops.cached_attention import cached_attention
 
 __all__ = ["KVCache"]

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from .._native import kernels
-from .attention import PLAIN, Dropout, Terms, _computed, _contiguous_rows, _is_half, _like, _numbers, _scale, _slopes
+from .attention_operands import (
+    computed_type,
+    contiguous_rows,
+    numbers_for,
+    rows_like,
+    scale_for,
+    slopes_for,
+    takes_half,
+)
+from .attention_terms import PLAIN, Dropout, Terms
 
 _NAME = "KVCache.attend"
 
@@ -27,9 +36,9 @@ def cached_attention(
     (batch, g, s), each position being its whole numbers times its scale; float64 takes float64.
     """
     _explain(query, key, attn_mask)
-    _is_half(key)
-    query = _contiguous_rows(query)
-    computed = _computed(query) if _is_half(query) else query.dtype.type
+    takes_half(key)
+    query = contiguous_rows(query)
+    computed = computed_type(query) if takes_half(query) else query.dtype.type
     if attn_mask is not None:
         scores = (*query.shape[:3], key.shape[2])
         try:
@@ -40,10 +49,10 @@ def cached_attention(
             ) from None
         if attn_mask.dtype != bool:
             attn_mask = attn_mask.astype(computed, copy=False)
-    out = _like(query, value.shape[3])
+    out = rows_like(query, value.shape[3])
     kernels.attention_forward(
-        out, None, query, key, value, attn_mask, _slopes(terms, query.shape[:2], computed), None, None, None, None,
-        key_scales, value_scales, _scale(scale, query), *_numbers(False, terms, dropout),
+        out, None, query, key, value, attn_mask, slopes_for(terms, query.shape[:2], computed), None, None, None, None,
+        key_scales, value_scales, scale_for(scale, query), *numbers_for(False, terms, dropout),
     )  # fmt: skip
     return out
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from .._native import kernels
-from .attention import (
-    Dropout,
-    Saved,
-    Terms,
-    _computed,
-    _contiguous_rows,
-    _is_half,
-    _like,
-    _numbers,
-    _scale,
-    _slopes,
-    _wide,
+from .attention import Saved
+from .attention_operands import (
+    computed_type,
+    contiguous_rows,
+    numbers_for,
+    rows_like,
+    scale_for,
+    slopes_for,
+    takes_half,
+    widened,
 )
+from .attention_terms import Dropout, Terms
 from .paged_attention import UNPAGED, Paging
 
 _NAME = "varlen_attn"
@@ -35,17 +34,17 @@ def varlen_attn(
     paging: Paging = UNPAGED,
 ) -> tuple[np.ndarray, Saved | None]:
     """The output and, to `save`, what `varlen_attn_backward` needs; `offsets` as `check` gives them."""
-    if query.dtype.char not in "fd" and not _is_half(query):
-        out, saved = varlen_attn(*map(_wide, (query, key, value)), offsets, scale, dropout, terms, save, paging)
+    if query.dtype.char not in "fd" and not takes_half(query):
+        out, saved = varlen_attn(*map(widened, (query, key, value)), offsets, scale, dropout, terms, save, paging)
         return out.astype(query.dtype), saved
     q, k, v = (_batch(x) for x in (query, key, value))
-    out = _like(q, v.shape[3])
-    computed = _computed(query)
+    out = rows_like(q, v.shape[3])
+    computed = computed_type(query)
     lse = np.empty(q.shape[:3], computed) if save else None
-    slopes = _slopes(terms, (len(offsets[0]) - 1, q.shape[1]), computed)
+    slopes = slopes_for(terms, (len(offsets[0]) - 1, q.shape[1]), computed)
     kernels.attention_forward(
-        out, lse, q, k, v, None, slopes, *offsets, paging.lengths, paging.table, None, None, _scale(scale, query),
-        *_numbers(False, terms, dropout, paging.splits),
+        out, lse, q, k, v, None, slopes, *offsets, paging.lengths, paging.table, None, None, scale_for(scale, query),
+        *numbers_for(False, terms, dropout, paging.splits),
     )  # fmt: skip
     return _unbatch(out), Saved(out, lse) if save else None
 
@@ -63,18 +62,18 @@ def varlen_attn_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients to query, key and value."""
     dtype = query.dtype
-    if dtype.char not in "fd" and not _is_half(query):
-        wide = map(_wide, (query, key, value))
+    if dtype.char not in "fd" and not takes_half(query):
+        wide = map(widened, (query, key, value))
         grads = varlen_attn_backward(
-            _wide(grad_output), Saved(_wide(saved.output), saved.lse), *wide, offsets, scale, dropout, terms
+            widened(grad_output), Saved(widened(saved.output), saved.lse), *wide, offsets, scale, dropout, terms
         )
         return tuple(g.astype(dtype) for g in grads)
     q, k, v, doutput = (_batch(x) for x in (query, key, value, grad_output.astype(dtype, copy=False)))
-    dq, dk, dv = (_like(x, x.shape[3]) for x in (q, k, v))
-    slopes = _slopes(terms, (len(offsets[0]) - 1, q.shape[1]), _computed(query))
+    dq, dk, dv = (rows_like(x, x.shape[3]) for x in (q, k, v))
+    slopes = slopes_for(terms, (len(offsets[0]) - 1, q.shape[1]), computed_type(query))
     kernels.attention_backward(
-        dq, dk, dv, None, doutput, saved.output, saved.lse, q, k, v, None, slopes, *offsets, _scale(scale, query),
-        *_numbers(False, terms, dropout),
+        dq, dk, dv, None, doutput, saved.output, saved.lse, q, k, v, None, slopes, *offsets, scale_for(scale, query),
+        *numbers_for(False, terms, dropout),
     )  # fmt: skip
     return _unbatch(dq), _unbatch(dk), _unbatch(dv)
 
@@ -131,7 +130,7 @@ def _offsets(name: str, given: np.ndarray, total: int, longest: int | None) -> n
 
 def _batch(array: np.ndarray) -> np.ndarray:
     """(tokens, heads, width) as a batch of one (heads, tokens, width), or pages with their heads first."""
-    array = _contiguous_rows(array)
+    array = contiguous_rows(array)
     return array.swapaxes(1, 2) if array.ndim == 4 else array.swapaxes(0, 1)[None]
 
 

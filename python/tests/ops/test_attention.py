@@ -11,6 +11,7 @@ from reference_attention import assert_near, attention, attention_backward, limi
 
 import spinetail
 from spinetail.ops import attention as ops
+from spinetail.ops import attention_terms as asked
 
 DTYPES = [np.float32, np.float64]
 MASKS = ["none", "causal", "bool", "float", "keys", "queries", "transposed"]
@@ -126,7 +127,7 @@ def test_same_bits_for_any_number_of_threads(mask):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_values_that_are_copied(dtype, values, window):
     """Rows that are padded or straddle cache lines are copied once for many blocks of queries: the same bits."""
-    terms = ops.terms(window=window)
+    terms = asked.terms(window=window)
     q, k, v, _ = operands((2, 4, 2, 500, 420, 24, values), dtype)
     wide = np.zeros((*v.shape[:3], 192), dtype)
     results = []

@@ -10,6 +10,7 @@ import pytest
 import reference_attention as reference
 
 from spinetail.ops import attention as ops
+from spinetail.ops import attention_terms as asked
 from spinetail.ops import varlen_attention as packed
 
 ml_dtypes = pytest.importorskip("ml_dtypes")
@@ -38,10 +39,10 @@ def test_the_rounded_result_of_float32(dtype, kind):
     rng = np.random.default_rng(2)
     for sizes in SIZES:
         q, k, v = operands(sizes, dtype)
-        terms, mask = ops.terms(), None
+        terms, mask = asked.terms(), None
         if kind == "band":
             slopes = np.linspace(0.1, 0.6, sizes[1]).astype(dtype)
-            terms = ops.terms(False, "lower_right", 40, slopes, 4.0)
+            terms = asked.terms(False, "lower_right", 40, slopes, 4.0)
         elif kind != "none":
             mask = rng.standard_normal((sizes[3], sizes[4])).astype(dtype)
             mask = mask > -0.5 if kind == "bool" else mask
@@ -83,8 +84,8 @@ def test_packed(dtype):
     for lengths in (((5, 70, 131), (9, 300, 131)), ((1, 3), (700, 900))):
         offsets = [np.cumsum([0, *n]) for n in lengths]
         q, k, v = (rng.standard_normal((n, 2, 20)).astype(dtype) for n in (offsets[0][-1], *[offsets[1][-1]] * 2))
-        out, _ = packed.varlen_attn(q, k, v, offsets, None, None, ops.terms())
-        wide, _ = packed.varlen_attn(*(a.astype(np.float32) for a in (q, k, v)), offsets, None, None, ops.terms())
+        out, _ = packed.varlen_attn(q, k, v, offsets, None, None, asked.terms())
+        wide, _ = packed.varlen_attn(*(a.astype(np.float32) for a in (q, k, v)), offsets, None, None, asked.terms())
         assert np.array_equal(out, wide.astype(dtype))
 
 
@@ -92,7 +93,7 @@ def test_packed(dtype):
 def test_hidden_keys_do_not_leak(dtype):
     for queries, position in itertools.product((1, 90), (0, 20, 63, 64, 127, 128, 149)):
         q, k, v = operands((1, 1, 1, queries, 150, 8, 8), dtype)
-        terms = ops.terms(window=(20, 11))
+        terms = asked.terms(window=(20, 11))
         clean = ops.scaled_dot_product_attention(q, k, v, terms=terms)
         v[..., position, :] = np.nan
         rows = np.arange(queries)
@@ -136,8 +137,8 @@ def test_packed_gradients(dtype):
     offsets = [np.cumsum([0, 5, 70, 0, 331]), np.cumsum([0, 9, 300, 4, 131])]
     q, k, v = (rng.standard_normal((n, 2, 20)).astype(dtype) for n in (offsets[0][-1], *[offsets[1][-1]] * 2))
     wide = [a.astype(np.float32) for a in (q, k, v)]
-    out, saved = packed.varlen_attn(q, k, v, offsets, None, None, ops.terms(), True)
+    out, saved = packed.varlen_attn(q, k, v, offsets, None, None, asked.terms(), True)
     same = ops.Saved(saved.output.astype(np.float32), saved.lse)
-    grads = packed.varlen_attn_backward(out, saved, q, k, v, offsets, None, None, ops.terms())
-    wanted = packed.varlen_attn_backward(out.astype(np.float32), same, *wide, offsets, None, None, ops.terms())
+    grads = packed.varlen_attn_backward(out, saved, q, k, v, offsets, None, None, asked.terms())
+    wanted = packed.varlen_attn_backward(out.astype(np.float32), same, *wide, offsets, None, None, asked.terms())
     assert all(np.array_equal(g, w.astype(dtype)) for g, w in zip(grads, wanted, strict=True))

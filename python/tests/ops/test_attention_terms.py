@@ -10,6 +10,7 @@ from reference_attention import assert_near, attention, attention_backward, unbr
 
 import spinetail
 from spinetail.ops import attention as ops
+from spinetail.ops import attention_terms as asked
 
 DTYPES = [np.float32, np.float64]
 # Batch, heads, key heads, queries, keys, width, value width: tails of every tile, more keys than queries and fewer, and
@@ -36,7 +37,7 @@ def operands(sizes, dtype, seed=0):
 def compare(sizes, dtype, causal=None, window=None, slopes=None, softcap=None, mask=None, seed=0):
     """Forward and backward against the reference."""
     q, k, v, grad = operands(sizes, dtype, seed)
-    terms = ops.terms(False, causal, window, slopes, softcap)
+    terms = asked.terms(False, causal, window, slopes, softcap)
     reference = {"causal": causal, "window": window, "slopes": slopes, "softcap": softcap, "gqa": True}
     out, saved = ops.scaled_dot_product_attention_forward(q, k, v, mask, enable_gqa=True, terms=terms)
     expected, lse = attention(q, k, v, mask, **reference)
@@ -105,7 +106,7 @@ def test_soft_cap_and_slopes(dtype, options):
 def test_hidden_keys_do_not_leak(queries, dtype, bad):
     """What a key or value outside of the window holds cannot be seen, forward or backward."""
     q, k, v, grad = operands((1, 1, 1, queries, 190, 8, 8), dtype)
-    terms = ops.terms(False, None, (20, 11))
+    terms = asked.terms(False, None, (20, 11))
     clean, saved = ops.scaled_dot_product_attention_forward(q, k, v, terms=terms)
     dq = ops.scaled_dot_product_attention_backward(grad, saved, q, k, v, terms=terms)[0]
     rows = np.arange(queries)
@@ -128,9 +129,9 @@ def test_same_bits_for_any_number_of_threads():
     for sizes in [(1, 2, 1, 700, 900, 64, 64), (1, 2, 1, 2, 5000, 64, 64)]:
         q, k, v, grad = operands(sizes, np.float32)
         for terms in (
-            ops.terms(False, "lower_right"),
-            ops.terms(False, "lower_right", 1200),
-            ops.terms(False, None, (30, 200), slopes, 5.0),
+            asked.terms(False, "lower_right"),
+            asked.terms(False, "lower_right", 1200),
+            asked.terms(False, None, (30, 200), slopes, 5.0),
         ):
             results = []
             for threads in (1, 2, 5):
@@ -145,4 +146,4 @@ def test_no_upper_bound_is_too_large():
     q, k, v, _ = operands((1, 1, 1, 9, 12, 4, 4), np.float64)
     plain = ops.scaled_dot_product_attention(q, k, v)
     for n in (12, 2**31, 2**48, 2**63 - 1, 2**80):
-        assert np.array_equal(plain, ops.scaled_dot_product_attention(q, k, v, terms=ops.terms(window=n)))
+        assert np.array_equal(plain, ops.scaled_dot_product_attention(q, k, v, terms=asked.terms(window=n)))

@@ -9,6 +9,7 @@ from reference_attention import assert_near, attention, attention_backward
 import spinetail as st
 from spinetail.functional.varlen_attention import varlen_attn
 from spinetail.ops import attention as ops
+from spinetail.ops import attention_terms as asked
 from spinetail.ops import varlen_attention as packed
 
 DTYPES = [np.float32, np.float64]
@@ -37,7 +38,7 @@ def operands(lengths, dtype, heads=4, groups=2, width=20, values=17, seed=0):
 
 
 def make_terms(window=(-1, -1), softcap=None, slopes=None):
-    return ops.terms(False, None, window, slopes, softcap)._replace(lower_right=True)
+    return asked.terms(False, None, window, slopes, softcap)._replace(lower_right=True)
 
 
 @pytest.mark.parametrize("options", OPTIONS)
