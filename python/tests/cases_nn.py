@@ -42,6 +42,12 @@ def probabilities(*shape):
     return lambda: np.exp(log_probabilities(*shape)())
 
 
+def places(*shape):
+    """Every second place of each plane of values that are unpooled."""
+    count = int(np.prod(shape[2:]))
+    return lambda: np.broadcast_to(2 * np.arange(count).reshape(shape[2:]), shape).copy()
+
+
 X = real(3, 4)
 SEQUENCE, IMAGE, VOLUME = real(2, 4, 7), real(2, 4, 6, 5), real(1, 4, 4, 5, 6)
 POINTWISE = (3, 4)
@@ -95,6 +101,15 @@ CASES: dict[str, tuple] = {
     "AdaptiveMaxPool1d": ((3,), {}, [SEQUENCE], (2, 4, 3)),
     "AdaptiveMaxPool2d": (((3, 2),), {}, [IMAGE], (2, 4, 3, 2)),
     "AdaptiveMaxPool3d": ((2,), {}, [VOLUME], (1, 4, 2, 2, 2)),
+    "LPPool1d": ((2, 3), {"stride": 1}, [SEQUENCE], (2, 4, 5)),
+    "LPPool2d": ((4.0, (2, 3)), {"ceil_mode": True}, [IMAGE], (2, 4, 3, 2)),
+    "LPPool3d": ((float("inf"), 2), {}, [VOLUME], (1, 4, 2, 2, 3)),
+    "MaxUnpool1d": ((2,), {}, [real(2, 3, 4), places(2, 3, 4)], (2, 3, 8)),
+    "MaxUnpool2d": ((2,), {"stride": 1}, [real(2, 3, 1, 4), places(2, 3, 1, 4)], (2, 3, 2, 5)),
+    "MaxUnpool3d": ((2,), {"padding": (0, 0, 1)}, [real(1, 2, 1, 2, 3), places(1, 2, 1, 2, 3)], (1, 2, 2, 4, 4)),
+    "PixelShuffle": ((2,), {}, [IMAGE], (2, 1, 12, 10)),
+    "PixelUnshuffle": ((2,), {}, [real(2, 3, 4, 6)], (2, 12, 2, 3)),
+    "ChannelShuffle": ((2,), {}, [IMAGE], (2, 4, 6, 5)),
     "Dropout1d": ((), {}, [SEQUENCE], (2, 4, 7)),
     "Dropout2d": ((), {}, [IMAGE], (2, 4, 6, 5)),
     "Dropout3d": ((), {}, [VOLUME], (1, 4, 4, 5, 6)),
@@ -122,6 +137,12 @@ for _name in (
     "Hardshrink Hardtanh Hardsigmoid Hardswish Dropout AlphaDropout"
 ).split():
     CASES[_name] = ((), {}, [X], POINTWISE)
+
+for _kind in ("ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad"):
+    _value = (0.5,) if _kind == "ConstantPad" else ()
+    CASES[f"{_kind}1d"] = (((1, 2), *_value), {}, [SEQUENCE], (2, 4, 10))
+    CASES[f"{_kind}2d"] = (((1, 2, 0, 3), *_value), {}, [IMAGE], (2, 4, 9, 8))
+    CASES[f"{_kind}3d"] = ((1, *_value), {}, [VOLUME], (1, 4, 6, 7, 8))
 
 #: Containers have tests of their own.
 CONTAINERS = {"Module", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}

@@ -131,7 +131,8 @@ def _adaptive_avg_pool(spatial, input, output_size):
 def _lp_pool(spatial, input, norm_type, kernel_size, stride=None, ceil_mode=False):
     r"""The p-norm over sliding windows of {axes}.
 
-    Equation: y[n, c, i] = (Σ over the window of x^p)^(1/p), p = norm_type; a negative sum counts as 0.
+    Equation: y[n, c, i] = (Σ over the window of x^p)^(1/p), p = norm_type; a negative sum counts as 0. The limits are
+    taken for p = ∞, the largest |x|, and p = -∞, the smallest.
     Shapes: input (N, C, {L}) or (C, {L}); result (N, C, {OL}) or (C, {OL}), with extents as in max_pool{spatial}d.
     dtypes: float32 or float64, computed in that dtype; float16 and bfloat16 in float32.
 
@@ -145,6 +146,12 @@ def _lp_pool(spatial, input, norm_type, kernel_size, stride=None, ceil_mode=Fals
     """
     given, _ = _given(f"lp_pool{spatial}d", input)
     x = wrap(input) if given is None else given
+    if norm_type == 0:
+        raise ValueError(f"[lp_pool{spatial}d] norm_type must not be 0")
+    if abs(norm_type) == float("inf"):
+        sign = 1 if norm_type > 0 else -1
+        y = sign * _max_pool(spatial, sign * x.abs(), kernel_size, stride, ceil_mode=ceil_mode)
+        return y._array if given is None else y
     count = int(np.prod(sizes(f"lp_pool{spatial}d", "kernel_size", key(kernel_size), spatial)))
     mean = _avg_pool(spatial, x**norm_type, kernel_size, stride, 0, ceil_mode)
     y = (mean.relu() * count) ** (1.0 / norm_type)

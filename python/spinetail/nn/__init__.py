@@ -12,10 +12,12 @@ from .linear import *
 from .loss import *
 from .module import Module
 from .normalization import *
+from .padding import *
 from .parameter import Buffer, Parameter
 from .pooling import *
 from .position import *
 from .rotary import *
 from .sequential import *
 from .shape import *
+from .shuffle import *
 from .transformer import *

@@ -18,4 +18,5 @@ from ..functional.normalization import *
 from ..functional.padding import *
 from ..functional.pooling import *
 from ..functional.rotary import *
+from ..functional.shuffle import *
 from ..functional.varlen_attention import *

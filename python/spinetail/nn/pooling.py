@@ -19,9 +19,15 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
 ]
 
 Size = int | Sequence[int]
@@ -206,3 +212,105 @@ class AdaptiveMaxPool3d(_AdaptiveMax):
 
     def forward(self, input: Tensor) -> Any:
         return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
+
+
+class _MaxUnpool(Module):
+    rank: int
+
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> None:
+        super().__init__()
+        self.kernel_size = self._sizes(kernel_size)
+        self.stride = self.kernel_size if stride is None else self._sizes(stride)
+        self.padding = self._sizes(padding)
+
+    def _sizes(self, value: Size) -> tuple[int, ...]:
+        return tuple(value) if isinstance(value, (tuple, list)) else (value,) * self.rank  # type: ignore[return-value]
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """The partial inverse of `MaxPool1d`: each value of (N, C, L) back to where it was, zeros elsewhere.
+
+    Called with the values, the indices that the pooling returned and, where several sizes are possible, the
+    `output_size`. Raises: IndexError, when called, for indices beyond the output.
+
+    >>> import spinetail as st
+    >>> values, indices = st.nn.MaxPool1d(2, return_indices=True)(st.tensor([[[1.0, 2.0, 4.0, 3.0]]]))
+    >>> st.nn.MaxUnpool1d(2)(values, indices)
+    tensor([[[0., 2., 4., 0.]]])
+    """
+
+    rank = 1
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        return F.max_unpool1d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """The partial inverse of `MaxPool2d`, for images (N, C, H, W); as `MaxUnpool1d`."""
+
+    rank = 2
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        return F.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """The partial inverse of `MaxPool3d`, for volumes (N, C, D, H, W); as `MaxUnpool1d`."""
+
+    rank = 3
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        return F.max_unpool3d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class _LPPool(Module):
+    def __init__(
+        self, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+    ) -> None:
+        super().__init__()
+        if norm_type == 0:
+            raise ValueError(f"[{type(self).__name__}] norm_type must not be 0")
+        self.norm_type = norm_type
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.ceil_mode = ceil_mode
+
+    def _options(self) -> tuple[Any, ...]:
+        return (self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+
+    def extra_repr(self) -> str:
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPool):
+    """The p-norm of each window of a sequence (N, C, L): (Σ x^p)^(1/p), p = norm_type; ±∞ takes the extreme |x|.
+
+    Raises: ValueError for a norm_type of 0 and, when called, for sizes that do not fit.
+
+    >>> import spinetail as st
+    >>> st.nn.LPPool1d(2, 2)(st.tensor([[[3.0, 4.0, 6.0, 8.0]]]))
+    tensor([[[ 5., 10.]]])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.lp_pool1d(input, *self._options())
+
+
+class LPPool2d(_LPPool):
+    """The p-norm of each window of an image (N, C, H, W); as `LPPool1d`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.lp_pool2d(input, *self._options())
+
+
+class LPPool3d(_LPPool):
+    """The p-norm of each window of a volume (N, C, D, H, W); as `LPPool1d`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.lp_pool3d(input, *self._options())

@@ -167,6 +167,33 @@ CASES: dict[str, tuple] = {
         [(3, 6, 8), (3, 5, 8)],
         {"src_key_padding_mask": "padding", "memory_key_padding_mask": "padding", "tgt_mask": "causal 5"},
     ),
+    "pixel shuffle": ("PixelShuffle", (2,), {}, [(2, 8, 2, 3)], {}),
+    "pixel unshuffle": ("PixelUnshuffle", (3,), {}, [(2, 3, 6)], {}),
+    "channel shuffle": ("ChannelShuffle", (3,), {}, [(2, 6, 2, 2)], {}),
+    "lp pool 1d": ("LPPool1d", (2, 3), {"stride": 2, "ceil_mode": True}, [(2, 2, 8)], {}),
+    "lp pool 2d": ("LPPool2d", (4.0, (2, 3)), {}, [(2, 4, 6)], {}),
+    "lp pool 3d": ("LPPool3d", (2, 2), {"stride": 1}, [(1, 3, 3, 3)], {}),
+    "lp pool of infinity": ("LPPool2d", (float("inf"), 2), {}, [(1, 2, 4, 5)], {}),
+    "lp pool of -infinity": ("LPPool1d", (-float("inf"), 2), {"stride": 1}, [(1, 2, 5)], {}),
+    "max unpool 1d": ("MaxUnpool1d", (2,), {}, [(2, 3), "places"], {}),
+    "max unpool 1d by size": ("MaxUnpool1d", (3,), {"stride": 2}, [(2, 3), "places"], {"output_size": [8]}),
+    "max unpool 2d": ("MaxUnpool2d", (2,), {"stride": (2, 1)}, [(1, 2, 2, 3), "places"], {}),
+    "max unpool 3d": ("MaxUnpool3d", ((1, 2, 2),), {"padding": (0, 1, 0)}, [(1, 2, 1, 2, 3), "places"], {}),
+    "zero pad 1d": ("ZeroPad1d", ((2, -1),), {}, [(1, 2, 4)], {}),
+    "zero pad 2d": ("ZeroPad2d", ((1, 0, 2, -1),), {}, [(1, 2, 3, 3)], {}),
+    "zero pad 3d": ("ZeroPad3d", (1,), {}, [(1, 2, 1, 2)], {}),
+    "constant pad 1d": ("ConstantPad1d", (2, 3.5), {}, [(2, 3)], {}),
+    "constant pad 2d": ("ConstantPad2d", ((1, 2, 0, 1), -1.0), {}, [(1, 2, 2)], {}),
+    "constant pad 3d": ("ConstantPad3d", ((0, 1, 1, 0, 2, 0), 0.5), {}, [(1, 1, 2, 2)], {}),
+    "reflection pad 1d": ("ReflectionPad1d", ((2, 1),), {}, [(1, 2, 3)], {}),
+    "reflection pad 2d": ("ReflectionPad2d", ((1, 2, 0, 2),), {}, [(1, 2, 3, 3)], {}),
+    "reflection pad 3d": ("ReflectionPad3d", (1,), {}, [(1, 1, 2, 2, 3)], {}),
+    "replication pad 1d": ("ReplicationPad1d", (3,), {}, [(1, 2, 2)], {}),
+    "replication pad 2d": ("ReplicationPad2d", ((1, 2, 0, 3),), {}, [(1, 2, 2, 3)], {}),
+    "replication pad 3d": ("ReplicationPad3d", ((0, 2, 1, 0, 2, 1),), {}, [(1, 1, 2, 1, 2)], {}),
+    "circular pad 1d": ("CircularPad1d", ((2, 3),), {}, [(2, 3)], {}),
+    "circular pad 2d": ("CircularPad2d", ((1, 2, 0, 3),), {}, [(2, 3, 2)], {}),
+    "circular pad 3d": ("CircularPad3d", (1,), {}, [(1, 1, 2, 1, 2)], {}),
 }
 STEPS = 2  # calls in training, so that running statistics are those of two batches
 
@@ -216,6 +243,10 @@ def inputs(name: str) -> list[np.ndarray | str]:
             found.append("again")
         elif shape == "indices":
             found.append(random.integers(0, 6, (4, 5)))
+        elif shape == "places":  # of the values before, where they go in a plane: every second place
+            before = found[-1].shape
+            spatial = before[1 if len(before) == 2 else 2 :]
+            found.append(np.broadcast_to(2 * np.arange(np.prod(spatial)).reshape(spatial), before).copy())
         else:
             found.append(random.normal(size=shape))
     return found
