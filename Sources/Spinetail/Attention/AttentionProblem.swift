@@ -89,6 +89,7 @@ struct AttentionProblem<E: Real> {
 
     /// The width of rows of queries and keys where any are widened; they are read in place where none are.
     var depth: Int { widens ? roundUp(width, E.Lanes.width) : width }
+    var valueDepth: Int { widens ? roundUp(valueWidth, E.Lanes.width) : valueWidth }
 
     /// What has so few queries that it is decoded rather than tiled: how many batches or sequences, the most queries of
     /// any, and the number of each.
