@@ -1,9 +1,9 @@
 import CSpinetail
 
 /// Convolution as a matrix product whose right operand is never formed as a whole:
-/// result[row, pixel] = g(bias[row] + Σ over taps and channels of weights[row, channel, tap] · source[channel, pixel seen
+/// result[row, pixel] = g(bias[row] + Σ over channels and taps of weights[row, channel, tap] · source[channel, pixel seen
 /// through the tap]). The forward convolution is one such product, the gradient to the input one for each phase of the
-/// stride. Blocks of pixels are packed in L2-sized pieces, straight from the source.
+/// stride. The pixels are packed a panel at a time, straight from the source.
 struct Correlation<E: Real> {
     var source: Source<E>
     var images: Int
@@ -23,185 +23,131 @@ struct Correlation<E: Real> {
 }
 
 extension Correlation {
-    private static var blockBytes: Int { 512 << 10 }
-    private static var mostPanels: Int { 16 }
-
     func run() -> Int32 {
-        let pixels = grid.count
-        if images == 0 || pixels == 0 || rows == 0 || groups == 0 { return Status.ok }
-        let columns = Tile<E>.columns
-        let depth = tapCount &* channels
-        let height = TileHeight<E>.best(for: rows)
-        let rowPanels = pieces(rows, height)
-        let natural =
-            resultStep.w == 1 && resultStep.h == grid.w && (resultStep.d == grid.h &* grid.w || grid.d == 1)
-        // Panels that cross from one image into the next waste no columns, but are stored by way of a buffer.
-        let across = images > 1 && (!natural || (remainder(pixels, by: columns) != 0 && pixels < 16 &* columns))
-        let panels = across ? pieces(images &* pixels, columns) : images &* pieces(pixels, columns)
-        let panelBytes = Swift.max(1, depth &* columns &* MemoryLayout<E>.size)
-        var block = Swift.min(divide(Self.blockBytes, by: panelBytes), Self.mostPanels, pieces(panels &* groups, 8))
-        block = Swift.max(1, block)
-        let blocks = pieces(panels, block)
-        let work = images &* pixels &* rows &* groups &* Swift.max(1, depth)
-        var rowParts = 1
-        if blocks &* groups < 8 && work > 4_000_000 {
-            rowParts = Swift.max(1, Swift.min(rowPanels / 3, pieces(8, blocks &* groups)))
-        }
-
+        if images == 0 || grid.count == 0 || rows == 0 || groups == 0 { return Status.ok }
+        if isPlain { return runPlain() }
         let workers = workerLimit()
-        let weightBytes = roundUp(groups &* rowPanels &* height &* depth &* MemoryLayout<E>.size, 64)
-        let packedBytes = roundUp(block &* panelBytes, 64)
-        let runBytes = roundUp(block &* columns &* MemoryLayout<Run>.stride, 64)
-        let tileBytes = 14 &* columns &* MemoryLayout<E>.size
-        let workerBytes = packedBytes &+ runBytes &+ roundUp(block &* 8, 64) &+ tileBytes &+ 64
-        guard let scratch = Scratch.take(weightBytes &+ workers &* workerBytes) else { return Status.noMemory }
+        let cut = CorrelationCut(self)
+        let weightBytes = roundUp(groups &* cut.rowPanels &* cut.weightElements &* MemoryLayout<E>.size, 64)
+        guard let scratch = Scratch.take(weightBytes &+ workers &* cut.workerBytes &+ 64) else {
+            return Status.noMemory
+        }
         defer { Scratch.give(scratch) }
         let packed = scratch.assumingMemoryBound(to: E.self)
+        let depth = tapCount &* channels
         let status = parallel(
-            groups &* rowPanels, cost: groups &* rows &* depth,
+            groups &* cut.rowPanels, cost: groups &* rows &* depth / 4,
             PackWeights(
-                weights: weights, taps: taps, tapCount: tapCount, channels: channels, rows: rows, height: height,
-                out: packed))
+                weights: weights, taps: taps, tapCount: tapCount, channels: channels, rows: rows, height: cut.height,
+                panelElements: cut.weightElements, out: packed))
         if status != Status.ok { return status }
+        let pixels = images &* grid.count
         return parallel(
-            groups &* rowParts &* blocks, cost: work / 64 &+ images &* pixels &* groups &* (rows &+ depth) / 16,
-            workers: workers,
+            groups &* cut.rowBlocks &* cut.panelGroups,
+            cost: pixels &* groups &* (rows &* Swift.max(1, depth) / 64 &+ (rows &+ depth) / 16), workers: workers,
             CorrelateBlock(
-                job: self, height: height, rowPanels: rowPanels, rowParts: rowParts, panels: panels, block: block,
-                blocks: blocks, across: across, direct: natural && !across, packedWeights: UnsafePointer(packed),
-                scratch: scratch + weightBytes, workerBytes: workerBytes, runOffset: packedBytes,
-                countOffset: packedBytes &+ runBytes, tileOffset: packedBytes &+ runBytes &+ roundUp(block &* 8, 64)))
+                job: self, cut: cut, weights: UnsafePointer(packed), scratch: scratch + weightBytes))
+    }
+
+    /// One tap that every pixel sees, and pixels that follow each other in the source as in the result: a product of
+    /// matrices that lie in memory as they are.
+    private var isPlain: Bool {
+        if tapCount != 1 || !isNatural || !(source.step == .ones) || source.extent.count != grid.count { return false }
+        let offset = taps.pointee.offset
+        if offset.d != 0 || offset.h != 0 || offset.w != 0 || channels == 0 { return false }
+        // Many small images share one packing of the weights better.
+        return images == 1 || grid.count >= 16 &* Tile<E>.columns
+    }
+
+    private func runPlain() -> Int32 {
+        var image = 0
+        while image < images {
+            var group = 0
+            while group < groups {
+                var product = Product<E>(
+                    rows: rows, columns: grid.count, depth: channels,
+                    a: Matrix(
+                        base: weights.base + (group &* weights.groupStride &+ taps.pointee.place),
+                        rowStride: weights.rowStride, columnStride: weights.channelStride),
+                    b: Matrix(
+                        base: source.base + (image &* source.image &+ group &* channels &* source.channel),
+                        rowStride: source.channel, columnStride: 1),
+                    c: result + (image &* resultImage &+ group &* rows &* resultRow), cRow: resultRow,
+                    accumulate: false, epilogue: .nothing)
+                product.epilogue.relu = relu
+                if let bias {
+                    product.epilogue.bias = .perRow
+                    product.epilogue.values = bias + group &* rows
+                }
+                let status = product.run()
+                if status != Status.ok { return status }
+                group &+= 1
+            }
+            image &+= 1
+        }
+        return Status.ok
+    }
+
+    /// Whether a result's pixels follow each other in memory as they do in the grid.
+    @inline(__always) var isNatural: Bool {
+        resultStep.w == 1 && resultStep.h == grid.w && (resultStep.d == grid.h &* grid.w || grid.d == 1)
     }
 }
 
-/// Packs a block of pixels and multiplies it by the rows of one part of one group.
-private struct CorrelateBlock<E: Real>: ParallelTask {
-    let job: Correlation<E>
+/// How a correlation is cut. The depth is cut by the problem alone, so no sum depends on the number of threads. A block of
+/// weights is meant to stay in the second-level cache, beside a panel of pixels and the sums that wait for the next depth.
+struct CorrelationCut<E: Real> {
     let height: Int
     let rowPanels: Int
-    let rowParts: Int
-    let panels: Int
-    let block: Int
-    let blocks: Int
+    let panelsPerBlock: Int
+    let rowBlocks: Int
+    /// Elements from one packed panel of weights to the next.
+    let weightElements: Int
+    let channels: Int  // of one block of depth
+    let depthBlocks: Int
+    /// Whether panels cross from one image into the next, which wastes no columns, but needs a buffer for the results.
     let across: Bool
-    let direct: Bool
-    let packedWeights: UnsafePointer<E>
-    let scratch: UnsafeMutableRawPointer
-    let workerBytes: Int
+    let panels: Int
+    let panelsPerGroup: Int
+    let panelGroups: Int
+    // Offsets in a worker's memory.
     let runOffset: Int
-    let countOffset: Int
+    let sumOffset: Int
     let tileOffset: Int
+    let workerBytes: Int
 
-    func run(_ index: Int, worker: Int) {
-        let firstPanel = remainder(index, by: blocks) &* block
-        let part = remainder(divide(index, by: blocks), by: rowParts)
-        let group = divide(index, by: blocks &* rowParts)
-        let count = Swift.min(block, panels &- firstPanel)
-        let mine = scratch + worker &* workerBytes
-        let packed = mine.assumingMemoryBound(to: E.self)
-        let runs = (mine + runOffset).assumingMemoryBound(to: Run.self)
-        let runCounts = (mine + countOffset).assumingMemoryBound(to: Int.self)
-        let columns = Tile<E>.columns
-        let depth = job.tapCount &* job.channels
+    private static var blockBytes: Int { 544 << 10 }
+    private static var mostPanels: Int { 16 }
 
-        var source = job.source
-        source.base += group &* job.channels &* source.channel
-        var p = 0
-        while p < count {
-            let pixels = span(firstPanel &+ p)
-            let runCount = Grid(extent: job.grid).list(
-                first: pixels.first, count: pixels.count, into: runs + p &* columns)
-            runCounts[p] = runCount
-            var t = 0
-            while t < job.tapCount {
-                source.gather(
-                    runs + p &* columns, runCount, columns: pixels.count, tap: job.taps[t], firstChannel: 0,
-                    channels: job.channels, into: packed + (p &* depth &+ t &* job.channels) &* columns, row: columns)
-                t &+= 1
-            }
-            p &+= 1
-        }
-
-        var panel = divide(part &* rowPanels, by: rowParts)
-        let lastPanel = divide((part &+ 1) &* rowPanels, by: rowParts)
-        while panel < lastPanel {
-            let row = panel &* height
-            var epilogue = Epilogue<E>.nothing
-            epilogue.relu = job.relu
-            if let bias = job.bias {
-                epilogue.bias = .perRow
-                epilogue.values = bias + (group &* job.rows &+ row)
-            }
-            let validRows = Swift.min(height, job.rows &- row)
-            let a = packedWeights + (group &* rowPanels &+ panel) &* height &* depth
-            let target = job.result + (group &* job.rows &+ row) &* job.resultRow
-            p = 0
-            while p < count {
-                let pixels = span(firstPanel &+ p)
-                if direct {
-                    let place = runs[p &* columns]
-                    let offset =
-                        place.image &* job.resultImage &+ place.pixel.d &* job.resultStep.d
-                        &+ place.pixel.h &* job.resultStep.h &+ place.pixel.w
-                    TileHeight<E>.multiply(
-                        height: height, depth: depth, a: a, b: packed + p &* depth &* columns, c: target + offset,
-                        cRow: job.resultRow, validRows: validRows, validColumns: pixels.count, epilogue: epilogue)
-                } else {
-                    let tile = (mine + tileOffset).assumingMemoryBound(to: E.self)
-                    TileHeight<E>.multiply(
-                        height: height, depth: depth, a: a, b: packed + p &* depth &* columns, c: tile, cRow: columns,
-                        validRows: validRows, validColumns: columns, epilogue: epilogue)
-                    scatter(tile, runs + p &* columns, runCounts[p], rows: validRows, to: target)
-                }
-                p &+= 1
-            }
-            panel &+= 1
-        }
-    }
-
-    /// The pixels, counted through all images, that a panel holds.
-    @inline(__always)
-    private func span(_ panel: Int) -> (first: Int, count: Int) {
+    init(_ job: Correlation<E>) {
+        let size = MemoryLayout<E>.size
         let columns = Tile<E>.columns
         let pixels = job.grid.count
-        if across {
-            let first = panel &* columns
-            return (first, Swift.min(columns, job.images &* pixels &- first))
-        }
-        let perImage = pieces(pixels, columns)
-        let inImage = remainder(panel, by: perImage) &* columns
-        return (divide(panel, by: perImage) &* pixels &+ inImage, Swift.min(columns, pixels &- inImage))
-    }
-
-    private func scatter(
-        _ tile: UnsafePointer<E>, _ runs: UnsafePointer<Run>, _ runCount: Int, rows: Int,
-        to target: UnsafeMutablePointer<E>
-    ) {
-        let step = job.resultStep
-        var i = 0
-        while i < runCount {
-            let run = runs[i]
-            var from = tile + run.first
-            var to =
-                target
-                + (run.image &* job.resultImage &+ run.pixel.d &* step.d &+ run.pixel.h &* step.h
-                    &+ run.pixel.w &* step.w)
-            var r = 0
-            while r < rows {
-                if step.w == 1 {
-                    copyRow(from, to, run.count)
-                } else {
-                    var j = 0
-                    while j < run.count {
-                        to[j &* step.w] = from[j]
-                        j &+= 1
-                    }
-                }
-                from += Tile<E>.columns
-                to += job.resultRow
-                r &+= 1
-            }
-            i &+= 1
-        }
+        let depth = job.tapCount &* job.channels
+        height = job.rows <= 4 ? 4 : PanelTile<E>.height(for: job.rows)
+        rowPanels = pieces(job.rows, height)
+        weightElements = roundUp(depth &* height &+ Packing<E>.slack, 64 / size)
+        depthBlocks = Swift.max(1, Swift.min(pieces(depth, 4096 / size), job.channels))
+        channels = pieces(job.channels, depthBlocks)
+        let blockDepth = Swift.max(1, channels &* job.tapCount)
+        across =
+            job.images > 1 && (!job.isNatural || (remainder(pixels, by: columns) != 0 && pixels < 16 &* columns))
+        panels = across ? pieces(job.images &* pixels, columns) : job.images &* pieces(pixels, columns)
+        let fitting = Swift.max(1, divide(Self.blockBytes, by: blockDepth &* height &* size))
+        // Enough tasks for the threads' balance; where panels are few, of fewer rows each.
+        let columnTasks = job.groups &* pieces(panels, Swift.min(Self.mostPanels, pieces(panels &* job.groups, 8)))
+        let work = job.images &* pixels &* job.rows &* job.groups &* Swift.max(1, depth)
+        let wanted = work > 4_000_000 ? Swift.min(pieces(8, columnTasks), Swift.max(1, rowPanels / 3)) : 1
+        let blocks = Swift.max(pieces(rowPanels, fitting), wanted)
+        panelsPerBlock = pieces(rowPanels, blocks)
+        rowBlocks = pieces(rowPanels, panelsPerBlock)
+        let group = Swift.max(1, Swift.min(Self.mostPanels, pieces(panels &* job.groups &* rowBlocks, 8)))
+        panelsPerGroup = pieces(panels, pieces(panels, group))
+        panelGroups = pieces(panels, panelsPerGroup)
+        let tile = height &* columns &* size
+        runOffset = roundUp((blockDepth &* columns &+ Packing<E>.slack) &* size, 64)
+        sumOffset = runOffset &+ roundUp(columns &* MemoryLayout<Run>.stride, 64)
+        tileOffset = sumOffset &+ (depthBlocks > 1 ? panelsPerGroup &* panelsPerBlock &* tile : 0)
+        workerBytes = roundUp(tileOffset &+ tile, 64) &+ 64
     }
 }

@@ -19,49 +19,8 @@ enum TileHeight<E: Real> {
 
     private static func cost(_ rows: Int, _ height: Int) -> Int { pieces(rows, height) &* (10 &* height &+ 7) }
 
-    /// c = epilogue(a · b), operands packed: a in `height` rows, b in Tile.columns columns.
-    @inline(never)
-    static func multiply(
-        height: Int, depth: Int, a: UnsafePointer<E>, b: UnsafePointer<E>, c: UnsafeMutablePointer<E>, cRow: Int,
-        validRows: Int, validColumns: Int, epilogue: Epilogue<E>
-    ) {
-        switch height {
-        case 14:
-            if Tile<E>.isWide {
-                multiply(Height<14>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
-            }
-        case 13:
-            if Tile<E>.isWide {
-                multiply(Height<13>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
-            }
-        case 11:
-            if Tile<E>.isWide {
-                multiply(Height<11>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
-            }
-        case 8:
-            if Tile<E>.isWide {
-                multiply(Height<8>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
-            }
-        case 6:
-            if !Tile<E>.isWide {
-                multiply(Height<6>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
-            }
-        default: multiply(Height<4>(), depth, a, b, c, cRow, validRows, validColumns, epilogue)
-        }
-    }
-
     /// A height that the compiler knows.
     struct Height<let rows: Int> {}
-
-    @inline(__always)
-    private static func multiply<let rows: Int>(
-        _ height: Height<rows>, _ depth: Int, _ a: UnsafePointer<E>, _ b: UnsafePointer<E>,
-        _ c: UnsafeMutablePointer<E>, _ cRow: Int, _ validRows: Int, _ validColumns: Int, _ epilogue: Epilogue<E>
-    ) {
-        RegisterTile<E, rows>.multiply(
-            depth: depth, a: a, aRow: 1, aDepth: rows, b: b, bDepth: Tile<E>.columns, c: c, cRow: cRow,
-            validRows: validRows, validColumns: validColumns, accumulate: false, epilogue: epilogue)
-    }
 }
 
 /// The weights as a product's left operand: element (row, channel, tap) of a group at
@@ -73,7 +32,7 @@ struct Weights<E: Real> {
     var channelStride: Int
 }
 
-/// Packs one panel of `height` rows of one group: out[(tap · channels + channel) · height + row], zeros below the last.
+/// Packs one panel of `height` rows of one group: out[(channel · taps + tap) · height + row], zeros below the last.
 struct PackWeights<E: Real>: ParallelTask {
     let weights: Weights<E>
     let taps: UnsafePointer<Tap>
@@ -81,40 +40,45 @@ struct PackWeights<E: Real>: ParallelTask {
     let channels: Int
     let rows: Int
     let height: Int
+    let panelElements: Int
     let out: UnsafeMutablePointer<E>
 
     func run(_ index: Int, worker: Int) {
         let panels = pieces(rows, height)
         let group = divide(index, by: panels)
         let first = remainder(index, by: panels) &* height
-        let depth = tapCount &* channels
-        let panel = out + index &* depth &* height
-        var r = 0
-        while r < height {
-            let row = first &+ r
-            if row < rows {
-                let from = weights.base + (group &* weights.groupStride &+ row &* weights.rowStride)
-                var t = 0
-                while t < tapCount {
-                    var p = from + taps[t].place
-                    var q = panel + (t &* channels &* height &+ r)
-                    var c = 0
-                    while c < channels {
-                        q.pointee = p.pointee
-                        p += weights.channelStride
-                        q += height
-                        c &+= 1
-                    }
-                    t &+= 1
+        let valid = Swift.min(height, rows &- first)
+        let from = weights.base + (group &* weights.groupStride &+ first &* weights.rowStride)
+        let panel = out + index &* panelElements
+        // All taps of all channels, as they lie in memory: the forward convolution.
+        if weights.channelStride == tapCount || channels == 1 && inOrder {
+            return Packing<E>.pack(
+                Matrix(base: from, rowStride: weights.rowStride, columnStride: 1), count: valid,
+                depth: tapCount &* channels, panel: height, into: panel)
+        }
+        var q = panel
+        var c = 0
+        while c < channels {
+            let channel = from + c &* weights.channelStride
+            var t = 0
+            while t < tapCount {
+                var p = channel + taps[t].place
+                var r = 0
+                while r < valid {
+                    q[r] = p.pointee
+                    p += weights.rowStride
+                    r &+= 1
                 }
-            } else {
-                var k = 0
-                while k < depth {
-                    panel[k &* height &+ r] = 0
-                    k &+= 1
+                while r < height {
+                    q[r] = 0
+                    r &+= 1
                 }
+                q += height
+                t &+= 1
             }
-            r &+= 1
+            c &+= 1
         }
     }
+
+    private var inOrder: Bool { tapCount > 0 && taps[tapCount &- 1].place == tapCount &- 1 }
 }

@@ -110,6 +110,7 @@ enum PanelTile<E: Real> {
             case 12: work.run(RegisterTile<E, 12>.self)
             case 11: work.run(RegisterTile<E, 11>.self)
             case 10: work.run(RegisterTile<E, 10>.self)
+            case 4: work.run(RegisterTile<E, 4>.self)
             default: work.run(RegisterTile<E, 8>.self)
             }
         } else {

@@ -91,6 +91,9 @@ protocol Lanes: VectorMath {
     /// Every second element from p on, nothing read beyond the last of them; with `count` only so many, zeros after.
     static func loadSecond(_ p: UnsafePointer<Scalar>) -> Self
     static func loadSecond(_ p: UnsafePointer<Scalar>, count: Int) -> Self
+    /// Lanes whose bit is set from memory, p[lane] or p[2 · lane], the others as they are.
+    func loaded(_ p: UnsafePointer<Scalar>, bits: UInt32) -> Self
+    func loadedSecond(_ p: UnsafePointer<Scalar>, bits: UInt32) -> Self
     /// p[i] = lane i, a whole number, + base + i · step.
     func storeIndices(_ p: UnsafeMutablePointer<Int32>, base: Int, step: Int)
 
@@ -174,6 +177,12 @@ extension FloatLanes: Lanes {
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Float>, count: Int) -> Self {
         spinetail_load_second_part_f32(p, Int64(truncatingIfNeeded: count))
     }
+    @inline(__always) func loaded(_ p: UnsafePointer<Float>, bits: UInt32) -> Self {
+        spinetail_load_bits_f32(self, p, bits)
+    }
+    @inline(__always) func loadedSecond(_ p: UnsafePointer<Float>, bits: UInt32) -> Self {
+        spinetail_load_second_bits_f32(self, p, bits)
+    }
     @inline(__always) func storeIndices(_ p: UnsafeMutablePointer<Int32>, base: Int, step: Int) {
         spinetail_store_indices_f32(p, self, Int32(truncatingIfNeeded: base), Int32(truncatingIfNeeded: step))
     }
@@ -249,6 +258,12 @@ extension DoubleLanes: Lanes {
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Double>) -> Self { spinetail_load_second_f64(p) }
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Double>, count: Int) -> Self {
         spinetail_load_second_part_f64(p, Int64(truncatingIfNeeded: count))
+    }
+    @inline(__always) func loaded(_ p: UnsafePointer<Double>, bits: UInt32) -> Self {
+        spinetail_load_bits_f64(self, p, bits)
+    }
+    @inline(__always) func loadedSecond(_ p: UnsafePointer<Double>, bits: UInt32) -> Self {
+        spinetail_load_second_bits_f64(self, p, bits)
     }
     @inline(__always) func storeIndices(_ p: UnsafeMutablePointer<Int32>, base: Int, step: Int) {
         spinetail_store_indices_f64(p, self, Int32(truncatingIfNeeded: base), Int32(truncatingIfNeeded: step))

@@ -235,6 +235,33 @@ SPINETAIL_INLINE spinetail_f32 spinetail_load_second_part_f32(const float *p, in
 #endif
 }
 
+/// Lanes whose bit is set from p[lane], the others as they are; memory of the others is not touched.
+SPINETAIL_INLINE spinetail_f32 spinetail_load_bits_f32(spinetail_f32 a, const float *p, uint32_t bits) {
+#if defined(__AVX512F__)
+    return (spinetail_f32)_mm512_mask_loadu_ps((__m512)a, (__mmask16)bits, p);
+#else
+    for (int i = 0; i < SPINETAIL_VECTOR_BYTES / 4; i++)
+        if (bits >> i & 1) a[i] = p[i];
+    return a;
+#endif
+}
+
+/// The same from p[2 · lane].
+SPINETAIL_INLINE spinetail_f32 spinetail_load_second_bits_f32(spinetail_f32 a, const float *p, uint32_t bits) {
+#if defined(__AVX512F__) && defined(__BMI2__)
+    uint32_t mask = _pdep_u32(bits, 0x55555555);
+    spinetail_f32 low = (spinetail_f32)_mm512_maskz_loadu_ps((__mmask16)mask, p);
+    spinetail_f32 high = (spinetail_f32)_mm512_maskz_loadu_ps((__mmask16)(mask >> 16), p + 16);
+    spinetail_f32 b = __builtin_shufflevector(
+        low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return (spinetail_f32)_mm512_mask_mov_ps((__m512)a, (__mmask16)bits, (__m512)b);
+#else
+    for (int i = 0; i < SPINETAIL_VECTOR_BYTES / 4; i++)
+        if (bits >> i & 1) a[i] = p[2 * i];
+    return a;
+#endif
+}
+
 /// p[i] = a[i], which is a whole number, + base + i · step.
 SPINETAIL_INLINE void spinetail_store_indices_f32(int32_t *p, spinetail_f32 a, int32_t base, int32_t step) {
     typedef int32_t indices __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 4)));

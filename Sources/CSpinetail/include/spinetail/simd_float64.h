@@ -223,6 +223,32 @@ SPINETAIL_INLINE spinetail_f64 spinetail_load_second_part_f64(const double *p, i
 #endif
 }
 
+/// Lanes whose bit is set from p[lane], the others as they are; memory of the others is not touched.
+SPINETAIL_INLINE spinetail_f64 spinetail_load_bits_f64(spinetail_f64 a, const double *p, uint32_t bits) {
+#if defined(__AVX512F__)
+    return (spinetail_f64)_mm512_mask_loadu_pd((__m512d)a, (__mmask8)bits, p);
+#else
+    for (int i = 0; i < SPINETAIL_VECTOR_BYTES / 8; i++)
+        if (bits >> i & 1) a[i] = p[i];
+    return a;
+#endif
+}
+
+/// The same from p[2 · lane].
+SPINETAIL_INLINE spinetail_f64 spinetail_load_second_bits_f64(spinetail_f64 a, const double *p, uint32_t bits) {
+#if defined(__AVX512F__) && defined(__BMI2__)
+    uint32_t mask = _pdep_u32(bits, 0x5555);
+    spinetail_f64 low = (spinetail_f64)_mm512_maskz_loadu_pd((__mmask8)mask, p);
+    spinetail_f64 high = (spinetail_f64)_mm512_maskz_loadu_pd((__mmask8)(mask >> 8), p + 8);
+    spinetail_f64 b = __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14);
+    return (spinetail_f64)_mm512_mask_mov_pd((__m512d)a, (__mmask8)bits, (__m512d)b);
+#else
+    for (int i = 0; i < SPINETAIL_VECTOR_BYTES / 8; i++)
+        if (bits >> i & 1) a[i] = p[2 * i];
+    return a;
+#endif
+}
+
 /// p[i] = a[i], which is a whole number, + base + i · step.
 SPINETAIL_INLINE void spinetail_store_indices_f64(int32_t *p, spinetail_f64 a, int32_t base, int32_t step) {
     typedef int32_t indices __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 8)));
