@@ -58,6 +58,14 @@ private func forward<E: Real>(
     if given.isDepthwise {
         return Depthwise<E>(shape: given, result: y, source: x, weight: k, bias: b, relu: relu, backward: false).run()
     }
+    if given.prefersWinograd(E.self) {
+        return Winograd<E>(
+            source: x, weight: k, result: y, bias: b, relu: relu, images: given.images, groups: given.groups,
+            channels: given.groupChannels, rows: given.groupFilters, input: given.input, output: given.output,
+            padding: given.padding, weightRow: 9 &* given.groupChannels, weightChannel: 9,
+            weightGroup: 9 &* given.groupChannels &* given.groupFilters, turned: false
+        ).run()
+    }
     let shape = given.flattened
     let tapCount = shape.kernel.count
     guard let memory = Scratch.take(tapCount &* MemoryLayout<Tap>.stride) else { return Status.noMemory }
@@ -89,6 +97,15 @@ private func backwardInput<E: Real>(
     let b = bias.flatMap { $0.pointer(E.self) }.map { UnsafePointer($0) }
     if given.isDepthwise {
         return Depthwise<E>(shape: given, result: dx, source: dy, weight: k, bias: b, relu: relu, backward: true).run()
+    }
+    if given.prefersWinograd(E.self), given.padding.largest <= 2 {
+        return Winograd<E>(
+            source: dy, weight: k, result: dx, bias: b, relu: relu, images: given.images, groups: given.groups,
+            channels: given.groupFilters, rows: given.groupChannels, input: given.output, output: given.input,
+            padding: Space(0, 2 &- given.padding.h, 2 &- given.padding.w), weightRow: 9,
+            weightChannel: 9 &* given.groupChannels,
+            weightGroup: 9 &* given.groupChannels &* given.groupFilters, turned: true
+        ).run()
     }
     let shape = given.flattened
     let tapCount = shape.kernel.count

@@ -25,7 +25,6 @@ struct Correlation<E: Real> {
 extension Correlation {
     func run() -> Int32 {
         if images == 0 || grid.count == 0 || rows == 0 || groups == 0 { return Status.ok }
-        if isPlain { return runPlain() }
         let workers = workerLimit()
         let cut = CorrelationCut(self)
         let weightBytes = roundUp(groups &* cut.rowPanels &* cut.weightElements &* MemoryLayout<E>.size, 64)
@@ -47,45 +46,6 @@ extension Correlation {
             cost: pixels &* groups &* (rows &* Swift.max(1, depth) / 64 &+ (rows &+ depth) / 16), workers: workers,
             CorrelateBlock(
                 job: self, cut: cut, weights: UnsafePointer(packed), scratch: scratch + weightBytes))
-    }
-
-    /// One tap that every pixel sees, and pixels that follow each other in the source as in the result: a product of
-    /// matrices that lie in memory as they are.
-    private var isPlain: Bool {
-        if tapCount != 1 || !isNatural || !(source.step == .ones) || source.extent.count != grid.count { return false }
-        let offset = taps.pointee.offset
-        if offset.d != 0 || offset.h != 0 || offset.w != 0 || channels == 0 { return false }
-        // Many small images share one packing of the weights better.
-        return images == 1 || grid.count >= 16 &* Tile<E>.columns
-    }
-
-    private func runPlain() -> Int32 {
-        var image = 0
-        while image < images {
-            var group = 0
-            while group < groups {
-                var product = Product<E>(
-                    rows: rows, columns: grid.count, depth: channels,
-                    a: Matrix(
-                        base: weights.base + (group &* weights.groupStride &+ taps.pointee.place),
-                        rowStride: weights.rowStride, columnStride: weights.channelStride),
-                    b: Matrix(
-                        base: source.base + (image &* source.image &+ group &* channels &* source.channel),
-                        rowStride: source.channel, columnStride: 1),
-                    c: result + (image &* resultImage &+ group &* rows &* resultRow), cRow: resultRow,
-                    accumulate: false, epilogue: .nothing)
-                product.epilogue.relu = relu
-                if let bias {
-                    product.epilogue.bias = .perRow
-                    product.epilogue.values = bias + group &* rows
-                }
-                let status = product.run()
-                if status != Status.ok { return status }
-                group &+= 1
-            }
-            image &+= 1
-        }
-        return Status.ok
     }
 
     /// Whether a result's pixels follow each other in memory as they do in the grid.

@@ -87,6 +87,8 @@ extension Source {
         let second = count > 1 ? segments[1] : first
         var c = 0
         while c < channels {
+            // The next panel's: channels are so far apart that the processor does not foresee them.
+            spinetail_prefetch_far(p + (first.place &+ Tile<E>.columns))
             var x = E.Lanes.zero.loaded(p + first.place, bits: first.bits)
             if count > 1 { x = x.loaded(p + second.place, bits: second.bits) }
             var s = 2
@@ -112,6 +114,10 @@ extension Source {
         while c < channels {
             var x = E.Lanes.zero
             var s = 0
+            if count > 0 {
+                spinetail_prefetch_far(p + (segments[0].place &+ 2 &* Tile<E>.columns))
+                spinetail_prefetch_far(p + (segments[0].place &+ 2 &* Tile<E>.columns &+ E.Lanes.width))
+            }
             while s < count {
                 x = x.loadedSecond(p + segments[s].place, bits: segments[s].bits)
                 s &+= 1

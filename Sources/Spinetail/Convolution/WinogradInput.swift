@@ -1,0 +1,101 @@
+import CSpinetail
+
+/// Transforms the pixels of a block of tiles, one vector of channels at a time: into[(point · block + tile) · pitch +
+/// channel]. Up to `run` tiles of one row are brought into `stage` first, a pixel's channels side by side, zeros outside.
+struct WinogradInput<E: Real> {
+    let job: Winograd<E>
+    let group: Int
+    let first: Int
+    let count: Int
+    let block: Int
+    let stage: UnsafeMutablePointer<E>
+
+    private static var runTiles: Int { 15 }
+    private static var stageRow: Int { (4 &* runTiles &+ 4) &* 16 }
+    /// For the pixels, and a square to transpose what is left at a row's end.
+    static var stageElements: Int { 6 &* stageRow &+ 2 &* 256 }
+
+    func run(channel: Int, into out: UnsafeMutablePointer<E>) {
+        let perImage = job.tilesDown &* job.tilesAcross
+        var tile = 0
+        while tile < count {
+            let number = first &+ tile
+            let image = divide(number, by: perImage)
+            let inImage = number &- image &* perImage
+            let row = divide(inImage, by: job.tilesAcross)
+            let column = inImage &- row &* job.tilesAcross
+            let some = Swift.min(count &- tile, job.tilesAcross &- column, Self.runTiles)
+            bring(image: image, channel: channel, row: row, column: column, tiles: some)
+            var t = 0
+            while t < some {
+                transform(stage + t &* 64, into: out + ((tile &+ t) &* job.pitch &+ channel))
+                t &+= 1
+            }
+            tile &+= some
+        }
+    }
+
+    private func bring(image: Int, channel: Int, row: Int, column: Int, tiles: Int) {
+        let area = job.input.h &* job.input.w
+        let valid = Swift.min(E.Lanes.width, job.channels &- channel)
+        let plane =
+            job.source + ((image &* job.groups &+ group) &* job.channels &+ channel) &* area
+        let columns = 4 &* tiles &+ 2
+        let x = 4 &* column &- job.padding.w
+        let from = Swift.max(0, 0 &- x)
+        let to = Swift.max(from, Swift.min(columns, job.input.w &- x))
+        var r = 0
+        while r < 6 {
+            let y = 4 &* row &- job.padding.h &+ r
+            let line = stage + r &* Self.stageRow
+            if y < 0 || y >= job.input.h {
+                fill(line, columns &* 16, 0)
+            } else {
+                fill(line, from &* 16, 0)
+                fill(line + to &* 16, (columns &- to) &* 16, 0)
+                turn(plane + (y &* job.input.w &+ x &+ from), to &- from, area, valid, into: line + from &* 16)
+            }
+            r &+= 1
+        }
+    }
+
+    /// out[pixel · 16 + channel] = p[channel · area + pixel]
+    private func turn(
+        _ p: UnsafePointer<E>, _ count: Int, _ area: Int, _ valid: Int, into out: UnsafeMutablePointer<E>
+    ) {
+        let width = E.Lanes.width
+        var i = 0
+        while i &+ width <= count {
+            E.Lanes.transpose(p + i, stride: area, valid: valid, into: out + i &* width, outStride: width)
+            i &+= width
+        }
+        if i == count { return }
+        let square = stage + 6 &* Self.stageRow
+        var c = 0
+        while c < valid {
+            E.Lanes.load(p + (c &* area &+ i), count: count &- i, fill: 0).store(square + c &* width)
+            c &+= 1
+        }
+        E.Lanes.transpose(square, stride: width, valid: valid, into: square + 256, outStride: width)
+        copyRow(square + 256, out + i &* width, (count &- i) &* width)
+    }
+
+    @inline(__always)
+    private func transform(_ pixels: UnsafePointer<E>, into out: UnsafeMutablePointer<E>) {
+        typealias Map = WinogradTransform<E>
+        let row = Self.stageRow
+        let a = Map.input(take(pixels, row))
+        let b = Map.input(take(pixels + 16, row))
+        let c = Map.input(take(pixels + 32, row))
+        let d = Map.input(take(pixels + 48, row))
+        let e = Map.input(take(pixels + 64, row))
+        let f = Map.input(take(pixels + 80, row))
+        let step = block &* job.pitch
+        put(Map.input((a.0, b.0, c.0, d.0, e.0, f.0)), out, step)
+        put(Map.input((a.1, b.1, c.1, d.1, e.1, f.1)), out + 6 &* step, step)
+        put(Map.input((a.2, b.2, c.2, d.2, e.2, f.2)), out + 12 &* step, step)
+        put(Map.input((a.3, b.3, c.3, d.3, e.3, f.3)), out + 18 &* step, step)
+        put(Map.input((a.4, b.4, c.4, d.4, e.4, f.4)), out + 24 &* step, step)
+        put(Map.input((a.5, b.5, c.5, d.5, e.5, f.5)), out + 30 &* step, step)
+    }
+}

@@ -1,0 +1,96 @@
+import CSpinetail
+
+/// Transforms the products of one panel of rows back, products[(point · block + tile) · 32 + row], and stores them.
+struct WinogradOutput<E: Real> {
+    let job: Winograd<E>
+    let group: Int
+    let first: Int
+    let count: Int
+    let block: Int
+    let panel: Int
+    let stage: UnsafeMutablePointer<E>
+
+    func run(_ products: UnsafePointer<E>) {
+        let perImage = job.tilesDown &* job.tilesAcross
+        var tile = 0
+        while tile < count {
+            let number = first &+ tile
+            let image = divide(number, by: perImage)
+            let inImage = number &- image &* perImage
+            let row = divide(inImage, by: job.tilesAcross)
+            let column = inImage &- row &* job.tilesAcross
+            // Four tiles' rows make a vector of pixels.
+            let some = Swift.min(count &- tile, job.tilesAcross &- column, 4)
+            var half = 0
+            while half < Tile<E>.columns {
+                let channel = panel &* Tile<E>.columns &+ half
+                if channel < job.rows {
+                    store(
+                        products + (tile &* Tile<E>.columns &+ half), some, image: image, channel: channel, row: row,
+                        column: column)
+                }
+                half &+= E.Lanes.width
+            }
+            tile &+= some
+        }
+    }
+
+    private func store(
+        _ products: UnsafePointer<E>, _ tiles: Int, image: Int, channel: Int, row: Int, column: Int
+    ) {
+        let width = E.Lanes.width
+        let valid = Swift.min(width, job.rows &- channel)
+        var bias = E.Lanes.zero
+        if let values = job.bias { bias = E.Lanes.loadUpTo(values + (group &* job.rows &+ channel), valid) }
+        var t = 0
+        while t < tiles {
+            transform(products + t &* Tile<E>.columns, bias, into: stage + 4 &* t &* width)
+            t &+= 1
+        }
+        let area = job.output.h &* job.output.w
+        let pixels = Swift.min(4 &* tiles, job.output.w &- 4 &* column)
+        let turned = stage + 4 &* 256
+        let plane =
+            job.result + ((image &* job.groups &+ group) &* job.rows &+ channel) &* area
+        var r = 0
+        while r < Swift.min(4, job.output.h &- 4 &* row) {
+            E.Lanes.transpose(stage + r &* 256, stride: width, valid: 4 &* tiles, into: turned, outStride: width)
+            var to = plane + ((4 &* row &+ r) &* job.output.w &+ 4 &* column)
+            var c = 0
+            while c < valid {
+                E.Lanes.load(turned + c &* width).storeUpTo(to, pixels)
+                to += area
+                c &+= 1
+            }
+            r &+= 1
+        }
+    }
+
+    /// Four rows, 256 elements apart, of four pixels.
+    @inline(__always)
+    private func transform(_ products: UnsafePointer<E>, _ bias: E.Lanes, into out: UnsafeMutablePointer<E>) {
+        typealias Map = WinogradTransform<E>
+        let point = block &* Tile<E>.columns
+        let a = Map.output(take(products, 6 &* point))
+        let b = Map.output(take(products + point, 6 &* point))
+        let c = Map.output(take(products + 2 &* point, 6 &* point))
+        let d = Map.output(take(products + 3 &* point, 6 &* point))
+        let e = Map.output(take(products + 4 &* point, 6 &* point))
+        let f = Map.output(take(products + 5 &* point, 6 &* point))
+        put(Map.output((a.0, b.0, c.0, d.0, e.0, f.0)), bias, out)
+        put(Map.output((a.1, b.1, c.1, d.1, e.1, f.1)), bias, out + 256)
+        put(Map.output((a.2, b.2, c.2, d.2, e.2, f.2)), bias, out + 512)
+        put(Map.output((a.3, b.3, c.3, d.3, e.3, f.3)), bias, out + 768)
+    }
+
+    @inline(__always)
+    private func put(_ x: (E.Lanes, E.Lanes, E.Lanes, E.Lanes), _ bias: E.Lanes, _ out: UnsafeMutablePointer<E>) {
+        let width = E.Lanes.width
+        // max takes its second operand where the first is NaN, so a NaN stays NaN; -Inf leaves all as it is.
+        let least = E.Lanes(repeating: job.relu ? 0 : -E.infinity)
+        E.Lanes.max(least, x.0 + bias).store(out)
+        E.Lanes.max(least, x.1 + bias).store(out + width)
+        E.Lanes.max(least, x.2 + bias).store(out + 2 &* width)
+        E.Lanes.max(least, x.3 + bias).store(out + 3 &* width)
+    }
+}
