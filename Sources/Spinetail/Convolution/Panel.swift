@@ -39,7 +39,7 @@ extension Source {
         let width = E.Lanes.width
         let from = base + firstChannel &* channel
         // Each pixel is a run of its own at worst.
-        withUnsafeTemporaryAllocation(of: Segment.self, capacity: 64) { segments in
+        withUnsafeTemporaryAllocation(of: Segment.self, capacity: 32) { segments in
             guard let segments = segments.baseAddress else { return }
             var vector = 0
             while vector < 2 {
@@ -52,7 +52,8 @@ extension Source {
                     let last = Swift.min(run.pointee.first &+ run.pointee.to, (vector &+ 1) &* width)
                     if first < last {
                         let lane = first &- vector &* width
-                        let bits = ((UInt32(1) << UInt32(truncatingIfNeeded: last &- first)) &- 1)
+                        let bits =
+                            ((UInt32(1) << UInt32(truncatingIfNeeded: last &- first)) &- 1)
                             << UInt32(truncatingIfNeeded: lane)
                         let skipped = first &- run.pointee.first &- run.pointee.from
                         let place = run.pointee.place &+ (skipped &- lane) &* step.w

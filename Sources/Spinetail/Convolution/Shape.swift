@@ -44,6 +44,7 @@ struct ConvolutionShape {
     var stride = Space.ones
     var padding = Space.ones
     var dilation = Space.ones
+    var algorithm = Int(SPINETAIL_CONVOLUTION_AUTOMATIC)
 
     @inline(__always) var groupChannels: Int { divide(channels, by: groups) }
     @inline(__always) var groupFilters: Int { divide(filters, by: groups) }
@@ -77,10 +78,11 @@ struct ConvolutionShape {
         stride = Space(p.pointee.stride)
         padding = Space(p.pointee.padding_before)
         dilation = Space(p.pointee.dilation)
+        algorithm = Int(truncatingIfNeeded: p.pointee.algorithm)
         let after = Space(p.pointee.padding_after)
         let limit = 1 << 31
         if stride.smallest < 1 || dilation.smallest < 1 || padding.smallest < 0 || after.smallest <= 0 &- limit
-            || groups < 1
+            || groups < 1 || algorithm < 0 || algorithm > Int(SPINETAIL_CONVOLUTION_WINOGRAD)
             || stride.largest >= limit || dilation.largest >= limit || padding.largest >= limit
             || after.largest >= limit || kernel.largest >= limit
         {

@@ -37,7 +37,8 @@ extension ConvolutionShape {
     /// Whether Winograd's way takes fewer cycles, by count: 4.5 a tile, channel and filter directly, 1.125 here, and the
     /// transforms of pixels and results, 15 each, and of weights, 28.
     func prefersWinograd<E: Real>(_ type: E.Type) -> Bool {
-        if !allowsWinograd(type) { return false }
+        if algorithm == Int(SPINETAIL_CONVOLUTION_DIRECT) || !allowsWinograd(type) { return false }
+        if algorithm == Int(SPINETAIL_CONVOLUTION_WINOGRAD) { return true }
         let tiles = images &* pieces(output.h, 4) &* pieces(output.w, 4)
         let c = groupChannels
         let f = groupFilters
@@ -71,7 +72,7 @@ extension Winograd {
         let weightElements = rowPanels &* Self.points &* channels &* Tile<E>.columns
         let pixelElements = Self.points &* block &* pitch
         let productElements = Self.points &* block &* Tile<E>.columns
-        let stageElements = WinogradInput<E>.stageElements
+        let stageElements = Swift.max(WinogradInput<E>.stageElements, WinogradFilters<E>.elements)
         let workerBytes = roundUp((productElements &+ stageElements) &* size, 4096) &+ 64
         let held = parts > 1 ? blocks : workers
         let pixelBytes = roundUp(pixelElements &* size, 4096) &+ 128
@@ -114,7 +115,7 @@ private struct WinogradTask<E: Real>: ParallelTask {
         let cost = job.tiles &* job.channels &* job.rows
         var status = parallel(
             job.rowPanels &* pieces(job.channels, 16), cost: job.channels &* job.rows &* 28, workers: workers,
-            WinogradFilters(job: job, group: group, out: weights))
+            WinogradFilters(job: job, group: group, out: weights, scratch: scratch, workerBytes: workerBytes))
         if status != Status.ok { return status }
         if parts > 1 {
             status = parallel(

@@ -5,6 +5,11 @@ struct WinogradFilters<E: Real>: ParallelTask {
     let job: Winograd<E>
     let group: Int
     let out: UnsafeMutablePointer<E>
+    let scratch: UnsafeMutableRawPointer
+    let workerBytes: Int
+
+    /// Of scratch for each worker.
+    static var elements: Int { 9 &* 16 &* E.Lanes.width }
 
     func run(_ index: Int, worker: Int) {
         let panel = remainder(index, by: job.rowPanels)
@@ -12,27 +17,25 @@ struct WinogradFilters<E: Real>: ParallelTask {
         let end = Swift.min(job.channels, first &+ 16)
         let columns = Tile<E>.columns
         let width = E.Lanes.width
-        withUnsafeTemporaryAllocation(of: E.self, capacity: 9 &* 16 &* 16) { taps in
-            guard let taps = taps.baseAddress else { return }
-            var half = 0
-            while half < columns {
-                let row = panel &* columns &+ half
-                let valid = Swift.max(0, Swift.min(width, job.rows &- row))
-                let whole = !job.turned && valid > 0 && end &- first == 16
-                if whole { loadAll(row: row, valid: valid, channel: first, into: taps) }
-                var channel = first
-                while channel < end {
-                    let to = out + ((panel &* Winograd<E>.points &* job.channels &+ channel) &* columns &+ half)
-                    if whole {
-                        transform(taps + (channel &- first) &* 9 &* width, into: to)
-                    } else {
-                        load(row: row, valid: valid, channel: channel, into: taps)
-                        transform(taps, into: to)
-                    }
-                    channel &+= 1
+        let taps = (scratch + worker &* workerBytes).assumingMemoryBound(to: E.self)
+        var half = 0
+        while half < columns {
+            let row = panel &* columns &+ half
+            let valid = Swift.max(0, Swift.min(width, job.rows &- row))
+            let whole = !job.turned && valid > 0 && end &- first == 16
+            if whole { loadAll(row: row, valid: valid, channel: first, into: taps) }
+            var channel = first
+            while channel < end {
+                let to = out + ((panel &* Winograd<E>.points &* job.channels &+ channel) &* columns &+ half)
+                if whole {
+                    transform(taps + (channel &- first) &* 9 &* width, into: to)
+                } else {
+                    load(row: row, valid: valid, channel: channel, into: taps)
+                    transform(taps, into: to)
                 }
-                half &+= width
+                channel &+= 1
             }
+            half &+= width
         }
     }
 

@@ -6,6 +6,8 @@ made once for each combination and remembered, so that a call in a loop only all
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from operator import index
 from typing import NamedTuple
@@ -17,6 +19,26 @@ from .._native import kernels
 FLOATS = ("f", "d")
 NAMES = {1: "conv1d", 2: "conv2d", 3: "conv3d"}
 Size = int | tuple[int, ...] | list[int]
+ALGORITHMS = ("automatic", "direct", "winograd")
+_algorithm = 0  # of plans made from now on
+
+
+@contextmanager
+def algorithm(name: str) -> Iterator[None]:
+    """Within it, convolutions and their gradients to the input are computed this way where they can be."""
+    global _algorithm
+    if name not in ALGORITHMS:
+        raise ValueError(f"[convolution] algorithm must be one of {', '.join(ALGORITHMS)}, got {name!r}")
+    before, _algorithm = _algorithm, ALGORITHMS.index(name)
+    try:
+        yield
+    finally:
+        _algorithm = before
+
+
+def planned() -> int:
+    """The number of the algorithm that is asked for."""
+    return _algorithm
 
 
 class Plan(NamedTuple):
@@ -41,7 +63,7 @@ def convolution(
     relu: bool = False,
 ) -> np.ndarray:
     """input ([N,] C, *spatial) with weight (F, C / groups, *kernel) plus bias (F,); max(0, ·) of it when `relu`."""
-    plan = plan_convolution(input.shape, weight.shape, key(stride), key(padding), key(dilation), groups)
+    plan = plan_convolution(input.shape, weight.shape, key(stride), key(padding), key(dilation), groups, _algorithm)
     y = forward(plan, input[None] if plan.unbatched else input, weight, bias, relu)
     return y[0] if plan.unbatched else y
 
@@ -57,7 +79,7 @@ def convolution_backward(
     needs: tuple[bool, bool, bool] = (True, True, True),
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Gradients of `convolution` to input, weight and bias; those not needed are None."""
-    plan = plan_convolution(input.shape, weight.shape, key(stride), key(padding), key(dilation), groups)
+    plan = plan_convolution(input.shape, weight.shape, key(stride), key(padding), key(dilation), groups, _algorithm)
     if plan.unbatched:
         grad_output, input = grad_output[None], input[None]
     check_grad(plan.name, grad_output, plan.output)
@@ -80,7 +102,7 @@ def conv_transpose(
 ) -> np.ndarray:
     """The transposed convolution: input (N, C, *spatial), weight (C, F / groups, *kernel), bias (F,)."""
     plan = plan_transpose(
-        input.shape, weight.shape, key(stride), key(padding), key(output_padding), groups, key(dilation)
+        input.shape, weight.shape, key(stride), key(padding), key(output_padding), groups, key(dilation), _algorithm
     )
     y = backward_input(plan, input[None] if plan.unbatched else input, weight, bias, relu)
     return y[0] if plan.unbatched else y
@@ -99,7 +121,7 @@ def conv_transpose_backward(
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Gradients of `conv_transpose` to input, weight and bias; those not needed are None."""
     plan = plan_transpose(
-        input.shape, weight.shape, key(stride), key(padding), key(output_padding), groups, key(dilation)
+        input.shape, weight.shape, key(stride), key(padding), key(output_padding), groups, key(dilation), _algorithm
     )
     if plan.unbatched:
         grad_output, input = grad_output[None], input[None]
@@ -180,7 +202,7 @@ def key(value):
 
 
 @lru_cache(maxsize=4096, typed=True)
-def plan_convolution(input: tuple, weight: tuple, stride, padding, dilation, groups) -> Plan:
+def plan_convolution(input: tuple, weight: tuple, stride, padding, dilation, groups, algorithm: int = 0) -> Plan:
     """Checks a convolution's shapes and parameters and works out its output."""
     name, spatial, unbatched, batch, channels = _operands(input, weight, "conv")
     stride = positive(name, "stride", stride, spatial)
@@ -208,12 +230,14 @@ def plan_convolution(input: tuple, weight: tuple, stride, padding, dilation, gro
                 f"{(padded - reach) // stride[axis] + 1}" + (", and the input is empty" if size == 0 else "")
             )
         output.append((padded - reach) // stride[axis] + 1)
-    parameters = (*_three(stride, 1), *_three(before, 0), *_three(after, 0), *_three(dilation, 1), groups)
+    parameters = (*_three(stride, 1), *_three(before, 0), *_three(after, 0), *_three(dilation, 1), groups, algorithm)
     return Plan(name, parameters, (batch, channels, *extent), (batch, weight[0], *output), weight, unbatched)
 
 
 @lru_cache(maxsize=4096, typed=True)
-def plan_transpose(input: tuple, weight: tuple, stride, padding, output_padding, groups, dilation) -> Plan:
+def plan_transpose(
+    input: tuple, weight: tuple, stride, padding, output_padding, groups, dilation, algorithm: int = 0
+) -> Plan:
     """The plan of the convolution whose transpose is asked for: its `output` is the given input."""
     name, spatial, unbatched, batch, channels = _operands(input, weight, "conv_transpose")
     stride = positive(name, "stride", stride, spatial)
@@ -248,7 +272,7 @@ def plan_transpose(input: tuple, weight: tuple, stride, padding, output_padding,
         output.append(made)
     # What output padding adds, the convolution that leads back does not reach: less padding behind it.
     after = tuple(p - e for p, e in zip(before, extra, strict=True))
-    parameters = (*_three(stride, 1), *_three(before, 0), *_three(after, 0), *_three(dilation, 1), groups)
+    parameters = (*_three(stride, 1), *_three(before, 0), *_three(after, 0), *_three(dilation, 1), groups, algorithm)
     return Plan(
         name, parameters, (batch, weight[1] * groups, *output), (batch, channels, *input[-spatial:]), weight, unbatched
     )

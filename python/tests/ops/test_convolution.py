@@ -59,7 +59,7 @@ def plan_of(case, x, w):
         for n, b, a, d, k, s in zip(x.shape[2:], before, after, dilation, w.shape[2:], stride, strict=True)
     ]
     three = ops._three
-    parameters = (*three(stride, 1), *three(before, 0), *three(after, 0), *three(dilation, 1), groups)
+    parameters = (*three(stride, 1), *three(before, 0), *three(after, 0), *three(dilation, 1), groups, 0)
     return ops.Plan("conv", parameters, x.shape, (x.shape[0], w.shape[0], *size), w.shape, False)
 
 
@@ -348,7 +348,7 @@ def test_bad_input_transposed():
 def test_the_kernel_itself_refuses_what_does_not_fit():
     """The native entry checks every extent again: nothing that Python passes makes it read out of bounds."""
     call = kernels.convolution_forward
-    good = (1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1)
+    good = (1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0)
     x, w = ones(1, 2, 5, 5), ones(3, 2, 3, 3)
     call(np.empty((1, 3, 3, 3)), x, w, None, good, 0)
     for y, a, b, c, parameters in [
@@ -373,3 +373,72 @@ def test_the_kernel_itself_refuses_what_does_not_fit():
         out = np.full((1, 2, 7, 9), np.nan)
         kernels.convolution_backward_input(out, ones(1, 3, 4, 4), w, None, (1, stride, stride, *good[3:]), 0)
         assert np.isfinite(out).all()
+
+
+WINOGRAD = [
+    # images, channels, filters, height, width, padding, groups
+    (1, 16, 16, 4, 4, 1, 1),
+    (2, 3, 5, 1, 1, 1, 1),
+    (3, 17, 33, 7, 9, 1, 1),
+    (2, 40, 70, 14, 13, 0, 1),
+    (1, 24, 40, 30, 61, 2, 1),
+    (2, 36, 20, 17, 18, (2, 0), 2),
+    (40, 16, 48, 6, 5, 1, 1),
+    (1, 256, 64, 12, 70, 1, 1),
+]
+
+
+@pytest.mark.parametrize("images,channels,filters,height,width,padding,groups", WINOGRAD)
+@pytest.mark.parametrize("bias", [False, True])
+def test_winograd(images, channels, filters, height, width, padding, groups, bias):
+    """Forward and gradient to the input, within a bound of their own that direct sums keep a tenth of."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((images, channels, height, width), dtype=np.float32)
+    w = rng.standard_normal((filters, channels // groups, 3, 3), dtype=np.float32)
+    b = rng.standard_normal(filters, dtype=np.float32) if bias else None
+    before = padding if isinstance(padding, tuple) else (padding, padding)
+    parameters = ((1, 1), before, before, (1, 1), groups)
+    with ops.algorithm("winograd"):
+        y = ops.convolution(x, w, b, padding=padding, groups=groups, relu=bias)
+        g = rng.standard_normal(y.shape, dtype=np.float32)
+        dx = ops.convolution_backward(g, x, w, padding=padding, groups=groups, needs=(True, False, False))[0]
+    wide = reference.convolve(x, w, b, *parameters)
+    assert_near(y, np.maximum(wide, 0) if bias else wide)
+    assert_near(dx, reference.gradient_to_input(g, x, w, *parameters))
+    with ops.algorithm("direct"):
+        direct = ops.convolution(x, w, b, padding=padding, groups=groups, relu=bias)
+    assert_near(direct, np.maximum(wide, 0) if bias else wide, 1e-6 * channels**0.5)
+
+
+def assert_near(result, wide, bound=1.5e-5):
+    """Relative to the largest."""
+    assert result.shape == wide.shape
+    assert np.abs(result - wide).max() <= bound * np.abs(wide).max()
+
+
+def test_winograd_keeps_not_a_number_in_its_tiles_and_ignores_threads():
+    import spinetail
+
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 64, 30, 30), dtype=np.float32)
+    w = rng.standard_normal((64, 64, 3, 3), dtype=np.float32)
+    before = spinetail.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2):
+            spinetail.set_num_threads(threads)
+            with ops.algorithm("winograd"):
+                results.append(ops.convolution(x, w, padding=1))
+                results.append(ops.convolution(x[:1, :, :9, :9].copy(), w, padding=1))
+    finally:
+        spinetail.set_num_threads(before)
+    assert np.array_equal(results[0], results[2]) and np.array_equal(results[1], results[3])
+    x[0, 0, 0, 0] = np.nan
+    y = ops.convolution(x, w, padding=1)
+    assert np.isnan(y[0, :, 0, 0]).all() and not np.isnan(y[0, :, 6:]).any() and not np.isnan(y[1:]).any()
+
+
+def test_algorithm_names():
+    with pytest.raises(ValueError, match="algorithm must be one of automatic, direct, winograd, got 'fft'"):
+        with ops.algorithm("fft"):
+            pass

@@ -252,8 +252,7 @@ SPINETAIL_INLINE spinetail_f32 spinetail_load_second_bits_f32(spinetail_f32 a, c
     uint32_t mask = _pdep_u32(bits, 0x55555555);
     spinetail_f32 low = (spinetail_f32)_mm512_maskz_loadu_ps((__mmask16)mask, p);
     spinetail_f32 high = (spinetail_f32)_mm512_maskz_loadu_ps((__mmask16)(mask >> 16), p + 16);
-    spinetail_f32 b = __builtin_shufflevector(
-        low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    spinetail_f32 b = __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     return (spinetail_f32)_mm512_mask_mov_ps((__m512)a, (__mmask16)bits, (__m512)b);
 #else
     for (int i = 0; i < SPINETAIL_VECTOR_BYTES / 4; i++)
