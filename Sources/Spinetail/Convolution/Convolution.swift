@@ -66,6 +66,15 @@ private func forward<E: Real>(
             weightGroup: 9 &* given.groupChannels &* given.groupFilters, turned: false
         ).run()
     }
+    if given.prefersPlanar {
+        return Planar(
+            shape: given, source: x,
+            weights: Weights(
+                base: k, groupStride: given.groupFilters &* given.groupChannels &* given.kernel.count,
+                rowStride: given.groupChannels &* given.kernel.count, channelStride: given.kernel.count),
+            result: y, bias: b, relu: relu
+        ).run()
+    }
     let shape = given.flattened
     let tapCount = shape.kernel.count
     guard let memory = Scratch.take(tapCount &* MemoryLayout<Tap>.stride) else { return Status.noMemory }

@@ -66,7 +66,10 @@ extension WeightGradient {
         let workers = workerLimit()
         let runBytes = roundUp(chunkPixels &* MemoryLayout<Run>.stride, 64)
         let gatherBytes = 14 &* chunkRow &* size
-        let workerBytes = runBytes &+ gatherBytes &+ columnPanels &* Tile<E>.columns &* chunkPixels &* size
+        let taps = roundUp(shape.kernel.count, 128)
+        let workerBytes = Swift.max(
+            runBytes &+ gatherBytes &+ columnPanels &* Tile<E>.columns &* chunkPixels &* size,
+            taps &* Tile<E>.columns &* size)
         let sumBytes = roundUp(parts &* partialBytes, 64)
         guard let scratch = Scratch.take(sumBytes &+ workers &* workerBytes) else { return Status.noMemory }
         defer { Scratch.give(scratch) }
@@ -79,11 +82,14 @@ extension WeightGradient {
                 scratch: scratch + sumBytes, workerBytes: workerBytes, gatherOffset: runBytes,
                 columnOffset: runBytes &+ gatherBytes))
         if status != Status.ok { return status }
+        let channels = Swift.max(1, divide(128, by: shape.kernel.count))
         return parallel(
-            shape.groups &* columnPanels, cost: shape.filters &* depth &* parts,
+            shape.groups &* columnPanels &* pieces(shape.groupChannels, channels),
+            cost: shape.filters &* depth &* parts,
             CombineParts(
                 job: self, depth: depth, columnPanels: columnPanels, partial: partial, parts: parts,
-                sums: sums))
+                sums: UnsafePointer(sums), channelsAtOnce: channels, scratch: scratch + sumBytes,
+                workerBytes: workerBytes))
     }
 }
 
@@ -231,49 +237,69 @@ private struct SumChunks<E: Real>: ParallelTask {
     }
 }
 
-/// Adds the partial sums in their order and puts them in the weights' order.
+/// Adds the partial sums in their order and puts them in the weights' order: some channels of one panel of filters, whose
+/// taps are interleaved in a block that the first-level cache holds.
 private struct CombineParts<E: Real>: ParallelTask {
     let job: WeightGradient<E>
     let depth: Int
     let columnPanels: Int
     let partial: Int
     let parts: Int
-    let sums: UnsafeMutablePointer<E>  // the first part receives the total
+    let sums: UnsafePointer<E>
+    let channelsAtOnce: Int
+    let scratch: UnsafeMutableRawPointer  // of each worker: 128 rows of totals, or one channel's
+    let workerBytes: Int
 
     func run(_ index: Int, worker: Int) {
-        let group = divide(index, by: columnPanels)
-        let panel = remainder(index, by: columnPanels)
-        let width = E.Lanes.width
+        let channels = job.shape.groupChannels
+        let blocks = pieces(channels, channelsAtOnce)
+        let group = divide(index, by: columnPanels &* blocks)
+        let panel = divide(remainder(index, by: columnPanels &* blocks), by: blocks)
+        let first = remainder(index, by: blocks) &* channelsAtOnce
+        let end = Swift.min(channels, first &+ channelsAtOnce)
         let wide = Tile<E>.columns
         let sumRow = columnPanels &* wide
         let filters = job.shape.groupFilters
-        let valid = Swift.min(wide, filters &- panel &* wide)
-        let channels = job.shape.groupChannels
         let taps = job.shape.kernel.count
-        let distance = job.shape.groups &* partial
-        let out = job.dweight + (group &* filters &+ panel &* wide) &* depth
-        var k = 0
-        while k < depth {
-            let tap = divide(k, by: channels)
-            let place = (k &- tap &* channels) &* taps &+ job.taps[tap].place
-            let from = sums + (group &* partial &+ k &* sumRow &+ panel &* wide)
-            var left = E.Lanes.load(from)
-            var right = E.Lanes.load(from + width)
-            var p = 1
-            while p < parts {
-                left = left + E.Lanes.load(from + p &* distance)
-                right = right + E.Lanes.load(from + (p &* distance &+ width))
-                p &+= 1
+        let from = sums + (group &* partial &+ panel &* wide)
+        var tap = 0
+        // Rows whose distance is a power of two share sets of the cache: they are read once.
+        let totals = (scratch + worker &* workerBytes).assumingMemoryBound(to: E.self)
+        while tap < taps {
+            var c = first
+            while c < end {
+                total(from + (tap &* channels &+ c) &* sumRow, into: totals + ((c &- first) &* taps &+ tap) &* wide)
+                c &+= 1
             }
-            left.store(from)
-            right.store(from + width)
-            var f = 0
-            while f < valid {
-                out[f &* depth &+ place] = from[f]
-                f &+= 1
-            }
-            k &+= 1
+            tap &+= 1
         }
+        let out = job.dweight + ((group &* filters &+ panel &* wide) &* depth &+ first &* taps)
+        var f = 0
+        while f < Swift.min(wide, filters &- panel &* wide) {
+            let to = out + f &* depth
+            var k = 0
+            while k < (end &- first) &* taps {
+                to[k] = totals[k &* wide &+ f]
+                k &+= 1
+            }
+            f &+= 1
+        }
+    }
+
+    @inline(__always)
+    private func total(_ from: UnsafePointer<E>, into to: UnsafeMutablePointer<E>) {
+        let distance = job.shape.groups &* partial
+        let width = E.Lanes.width
+        var left = E.Lanes.load(from)
+        var right = E.Lanes.load(from + width)
+        var p = 1
+        while p < parts {
+            left = left + E.Lanes.load(from + p &* distance)
+            right = right + E.Lanes.load(from + (p &* distance &+ width))
+            p &+= 1
+        }
+        left.store(to)
+        right.store(to + width)
     }
 }
 

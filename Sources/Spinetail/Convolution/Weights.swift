@@ -35,7 +35,8 @@ struct Weights<E: Real> {
 /// Packs one panel of `height` rows of one group: out[(channel · taps + tap) · height + row], zeros below the last.
 struct PackWeights<E: Real>: ParallelTask {
     let weights: Weights<E>
-    let taps: UnsafePointer<Tap>
+    /// nil: all of them in their order.
+    let taps: UnsafePointer<Tap>?
     let tapCount: Int
     let channels: Int
     let rows: Int
@@ -62,7 +63,7 @@ struct PackWeights<E: Real>: ParallelTask {
             let channel = from + c &* weights.channelStride
             var t = 0
             while t < tapCount {
-                var p = channel + taps[t].place
+                var p = channel + (taps.map { $0[t].place } ?? t)
                 var r = 0
                 while r < valid {
                     q[r] = p.pointee
@@ -80,5 +81,7 @@ struct PackWeights<E: Real>: ParallelTask {
         }
     }
 
-    private var inOrder: Bool { tapCount > 0 && taps[tapCount &- 1].place == tapCount &- 1 }
+    private var inOrder: Bool {
+        tapCount > 0 && (taps.map { $0[tapCount &- 1].place } ?? tapCount &- 1) == tapCount &- 1
+    }
 }

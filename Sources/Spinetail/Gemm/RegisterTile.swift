@@ -107,7 +107,7 @@ enum RegisterTile<E: Real, let rows: Int> {
     }
 
     @inline(__always)
-    private static func step(
+    static func step(
         _ left: inout InlineArray<rows, E.Lanes>, _ right: inout InlineArray<rows, E.Lanes>, _ a: UnsafePointer<E>,
         _ aRow: Int, _ b0: E.Lanes, _ b1: E.Lanes
     ) {
