@@ -101,10 +101,16 @@ struct AttentionDecode<E: Real>: ParallelTask {
         _ memory: DecodeScratch<E>
     ) {
         let scores = UnsafeMutableRawPointer(memory.scores)
+        let keyRows = UnsafeRawPointer(p.key.address(batch, keyHead, key))
+        let values = UnsafeRawPointer(p.value.address(batch, keyHead, key))
+        // The first queries ask for what all of them read. Narrow rows are over so soon that the processor, which sees
+        // ahead a page at a time, would wait at each block; float32's come without that.
+        let fetches = row == 0 && p.key.storage != .own
         p.key.scores(
             DecodeBlock(
-                rows: p.key.address(batch, keyHead, key), row: p.key.row, count: keys, width: p.width, scores: scores,
-                queries: count), memory.query(row))
+                rows: keyRows, row: p.key.row, count: keys, width: p.width, scores: scores, queries: count,
+                next: values,
+                nextRow: p.value.rowBytes, bytes: fetches ? p.value.bytes(p.valueWidth) : 0), memory.query(row))
         let keyScales = p.key.scales(batch, keyHead, key)
         let valueScales = p.value.scales(batch, keyHead, key)
         var r = 0
@@ -125,8 +131,10 @@ struct AttentionDecode<E: Real>: ParallelTask {
         }
         p.value.sums(
             DecodeBlock(
-                rows: p.value.address(batch, keyHead, key), row: p.value.row, count: keys, width: p.valueWidth,
-                scores: scores, queries: count), memory.state(row), memory.size)
+                rows: values, row: p.value.row, count: keys, width: p.valueWidth, scores: scores, queries: count,
+                next: keyRows + keys &* p.key.rowBytes, nextRow: p.key.rowBytes,
+                bytes: fetches ? p.key.bytes(p.width) : 0),
+            memory.state(row), memory.size)
     }
 
     private func adjust(_ scores: UnsafeMutablePointer<E>, _ count: Int, _ terms: BlockTerms<E>) {

@@ -10,6 +10,19 @@ struct DecodeBlock {
     /// Scores, which become weights: `blockKeys` for each query.
     let scores: UnsafeMutableRawPointer
     let queries: Int
+    /// What is read next, `bytes` in each row, which is asked for row by row meanwhile: memory has no pause.
+    let next: UnsafeRawPointer
+    let nextRow: Int
+    let bytes: Int
+
+    @inline(__always) func fetch(_ row: Int) {
+        var p = next + row &* nextRow
+        let end = p + bytes
+        while p < end {
+            spinetail_prefetch(p)
+            p += 64
+        }
+    }
 }
 
 /// Queries against keys and weights against values. A block is read once for all of its queries, which are few enough
@@ -48,6 +61,7 @@ enum DecodeProducts<S: SweepSource> {
             var s1 = zeros
             var s2 = zeros
             var s3 = zeros
+            for r in 0..<4 { block.fetch(k &+ r) }
             var i = 0
             while i &+ Lanes.width <= block.width {
                 add(
@@ -135,6 +149,7 @@ private enum DecodeSums<S: SweepSource, let rows: Int, let vectors: Int> {
                     s[unchecked: r][unchecked: v] = Lanes.fma(weight, x[unchecked: v], s[unchecked: r][unchecked: v])
                 }
             }
+            if first == 0 { block.fetch(k) }
             p += block.row
             k &+= 1
         }

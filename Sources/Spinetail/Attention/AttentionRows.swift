@@ -44,6 +44,9 @@ struct HeadRows<E: Real> {
         return moved
     }
 
+    @inline(__always) func bytes(_ count: Int) -> Int { count &* size }
+    @inline(__always) var rowBytes: Int { row &* size }
+
     /// Where numbers of E stand.
     @inline(__always) func rows(_ batch: Int, _ head: Int) -> UnsafeMutablePointer<E> {
         base + (batch &* self.batch &+ head &* self.head)
