@@ -29,9 +29,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        output = self.branch(x)
-        output += shortcut
-        result: Tensor = self.relu(output)
+        result: Tensor = self.relu(self.branch(x) + shortcut)
         return result
 
 
@@ -51,7 +49,7 @@ class BasicBlock(_Block):
             )
         self.conv1 = _conv(inputs, planes, 3, stride)
         self.bn1 = nn.BatchNorm2d(planes)
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = nn.ReLU()
         self.conv2 = _conv(planes, planes, 3)
         self.bn2 = nn.BatchNorm2d(planes)
         self.downsample = downsample
@@ -77,7 +75,7 @@ class Bottleneck(_Block):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = _conv(width, planes * self.expansion, 1)
         self.bn3 = nn.BatchNorm2d(planes * self.expansion)
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = nn.ReLU()
         self.downsample = downsample
 
     def branch(self, x: Tensor) -> Tensor:
@@ -127,7 +125,7 @@ class ResNet(nn.Module):
             )
         self.conv1 = _conv(3, 64, 3) if small_images else _conv(3, 64, 7, 2)
         self.bn1 = nn.BatchNorm2d(64)
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = nn.ReLU()
         self.maxpool = nn.Identity() if small_images else nn.MaxPool2d(3, 2, 1)
         channels, dilation = 64, 1
         for i, count in enumerate(layers):

@@ -49,16 +49,16 @@ class VGG(nn.Module):
             features.append(nn.Conv2d(channels, width, 3, padding=1))
             if batch_norm:
                 features.append(nn.BatchNorm2d(width))
-            features.append(nn.ReLU(inplace=True))
+            features.append(nn.ReLU())
             channels = width
         self.features = nn.Sequential(*features)
         self.avgpool = nn.AdaptiveAvgPool2d((size, size))
         self.classifier = nn.Sequential(
             nn.Linear(channels * size * size, hidden),
-            nn.ReLU(inplace=True),
+            nn.ReLU(),
             nn.Dropout(dropout),
             nn.Linear(hidden, hidden),
-            nn.ReLU(inplace=True),
+            nn.ReLU(),
             nn.Dropout(dropout),
             nn.Linear(hidden, num_classes),
         )
