@@ -14,6 +14,7 @@ struct Depthwise<E: Real> {
 
 extension Depthwise {
     func run() -> Int32 {
+        if let status = runSquare() { return status }
         let extent = backward ? shape.input : shape.output
         let step = backward ? Space.ones : shape.stride
         let plane = PaddedPlane<E>(

@@ -11,6 +11,7 @@ struct DepthwiseWeights<E: Real> {
 
 extension DepthwiseWeights {
     func run() -> Int32 {
+        if let status = runSquare() { return status }
         let plane = PaddedPlane<E>(
             result: shape.output, kernel: shape.kernel, dilation: shape.dilation, stepH: shape.stride.h,
             stepW: shape.stride.w)

@@ -84,6 +84,9 @@ protocol Lanes: VectorMath {
     /// a₀ b₀ a₁ b₁ … of the lower halves of the lanes, and of the upper ones.
     static func zipLow(_ a: Self, _ b: Self) -> Self
     static func zipHigh(_ a: Self, _ b: Self) -> Self
+    /// Lanes 0, 2, … of a and then of b, and lanes 1, 3, ….
+    static func unzipEven(_ a: Self, _ b: Self) -> Self
+    static func unzipOdd(_ a: Self, _ b: Self) -> Self
     /// The sums of four vectors, to four places.
     static func storeSums(_ p: UnsafeMutablePointer<Scalar>, _ a: Self, _ b: Self, _ c: Self, _ d: Self)
     /// The opposite of `low` and `high`.
@@ -170,6 +173,8 @@ extension FloatLanes: Lanes {
     @inline(__always) static func loadWide(_ p: UnsafePointer<Float>) -> DoubleLanes { spinetail_load_wide_f32(p) }
     @inline(__always) static func zipLow(_ a: Self, _ b: Self) -> Self { spinetail_zip_low_f32(a, b) }
     @inline(__always) static func zipHigh(_ a: Self, _ b: Self) -> Self { spinetail_zip_high_f32(a, b) }
+    @inline(__always) static func unzipEven(_ a: Self, _ b: Self) -> Self { spinetail_unzip_even_f32(a, b) }
+    @inline(__always) static func unzipOdd(_ a: Self, _ b: Self) -> Self { spinetail_unzip_odd_f32(a, b) }
     @inline(__always) static func storeSums(
         _ p: UnsafeMutablePointer<Float>, _ a: Self, _ b: Self, _ c: Self, _ d: Self
     ) { spinetail_store_sums_f32(p, a, b, c, d) }
@@ -252,6 +257,8 @@ extension DoubleLanes: Lanes {
     @inline(__always) static func loadWide(_ p: UnsafePointer<Double>) -> DoubleLanes { spinetail_load_f64(p) }
     @inline(__always) static func zipLow(_ a: Self, _ b: Self) -> Self { spinetail_zip_low_f64(a, b) }
     @inline(__always) static func zipHigh(_ a: Self, _ b: Self) -> Self { spinetail_zip_high_f64(a, b) }
+    @inline(__always) static func unzipEven(_ a: Self, _ b: Self) -> Self { spinetail_unzip_even_f64(a, b) }
+    @inline(__always) static func unzipOdd(_ a: Self, _ b: Self) -> Self { spinetail_unzip_odd_f64(a, b) }
     @inline(__always) static func storeSums(
         _ p: UnsafeMutablePointer<Double>, _ a: Self, _ b: Self, _ c: Self, _ d: Self
     ) { spinetail_store_sums_f64(p, a, b, c, d) }

@@ -107,13 +107,55 @@ LARGER = [
 ]
 
 
+# Depthwise 3×3: planes of less than a vector, rows that begin in the middle of one, one row or column, planes cut into
+# parts, several planes with depth, results that see more padding than input.
+SAME, HALF = ((1, 1), (1, 1), (1, 1)), ((2, 2), (1, 1), (1, 1))
+EXTENTS = [(1, 1), (1, 5), (5, 1), (2, 2), (7, 7), (8, 7), (13, 15), (16, 16), (17, 33), (31, 30), (56, 56), (3, 200)]
+SQUARE = [
+    *((2, 3, extent, 3, (3, 3), *how, (1, 1), 3) for extent in EXTENTS for how in (SAME, HALF)),
+    *((1, 3, (300, 301), 3, (3, 3), *how, (1, 1), 3) for how in (SAME, HALF)),
+    *((2, 3, (3, 9, 6), 3, (1, 3, 3), (1, s, s), (0, 1, 1), (0, 1, 1), (1, 1, 1), 3) for s in (1, 2)),
+    *(
+        (2, 3, (20, 37), 3, (3, 3), (2, 2), b, a, (1, 1), 3)
+        for b in ((0, 0), (1, 1), (2, 1), (4, 4))
+        for a in (b, (0, 3))
+    ),
+    (20, 300, (5, 5), 300, (3, 3), *SAME, (1, 1), 300),
+    (1, 3, (9, 20), 3, (3, 3), (1, 1), (2, 0), (0, 2), (1, 1), 3),
+]
+
+
+@pytest.mark.parametrize("case", SQUARE, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("relu", [False, True])
+def test_depthwise(case, dtype, relu):
+    test_forward_and_gradients.hypothesis.inner_test(case, dtype, relu)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [4, 7, 14, 33])
+def test_depthwise_sees_its_own_plane_alone(stride, size):
+    rng = np.random.default_rng(5)
+    x = np.full((3, 4, size, size), np.nan, np.float32)
+    g = np.full((3, 4, (size - 1) // stride + 1, (size - 1) // stride + 1), np.nan, np.float32)
+    x[1, 1:3], g[1, 1:3] = rng.standard_normal(x[1, 1:3].shape), rng.standard_normal(g[1, 1:3].shape)
+    w = rng.standard_normal((4, 1, 3, 3), np.float32)
+    y = ops.convolution(x, w, None, stride, 1, 1, 4)
+    case = (4, (size, size), 4, (3, 3), (stride, stride), (1, 1), (1, 1), (1, 1), 4)
+    dx = ops.backward_input(plan_of((3, *case), x, w), g, w)
+    dw = ops.backward_weight(plan_of((1, *case), x[1:2], w), g[1:2], x[1:2])
+    assert np.isfinite(y[1, 1:3]).all() and np.isnan(y[0]).all()
+    assert np.isfinite(dx[1, 1:3]).all() and np.isnan(dx[0]).all()
+    assert np.isfinite(dw[1:3]).all() and np.isnan(dw[0]).all()
+
+
 @pytest.mark.parametrize("case", LARGER, ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_larger(case, dtype):
     test_forward_and_gradients.hypothesis.inner_test(case, dtype, False)
 
 
-@pytest.mark.parametrize("case", LARGER, ids=str)
+@pytest.mark.parametrize("case", [*LARGER, *SQUARE[-16:]], ids=str)
 def test_threads_do_not_change_a_bit(case):
     x, w, b = arrays(case, np.float32)
     plan = plan_of(case, x, w)

@@ -311,6 +311,26 @@ SPINETAIL_INLINE spinetail_f32 spinetail_zip_high_f32(spinetail_f32 a, spinetail
     return __builtin_shufflevector(a, b, SPINETAIL_ZIP_HIGH);
 }
 
+/// Lanes 0, 2, … of a and then of b, and lanes 1, 3, ….
+#if SPINETAIL_VECTOR_BYTES == 64
+#define SPINETAIL_EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define SPINETAIL_ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#elif SPINETAIL_VECTOR_BYTES == 32
+#define SPINETAIL_EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define SPINETAIL_ODD 1, 3, 5, 7, 9, 11, 13, 15
+#else
+#define SPINETAIL_EVEN 0, 2, 4, 6
+#define SPINETAIL_ODD 1, 3, 5, 7
+#endif
+SPINETAIL_INLINE spinetail_f32 spinetail_unzip_even_f32(spinetail_f32 a, spinetail_f32 b) {
+    return __builtin_shufflevector(a, b, SPINETAIL_EVEN);
+}
+SPINETAIL_INLINE spinetail_f32 spinetail_unzip_odd_f32(spinetail_f32 a, spinetail_f32 b) {
+    return __builtin_shufflevector(a, b, SPINETAIL_ODD);
+}
+#undef SPINETAIL_EVEN
+#undef SPINETAIL_ODD
+
 /// The sums of four vectors, to four places.
 SPINETAIL_INLINE void
 spinetail_store_sums_f32(float *p, spinetail_f32 a, spinetail_f32 b, spinetail_f32 c, spinetail_f32 d) {

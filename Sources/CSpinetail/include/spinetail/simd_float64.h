@@ -353,6 +353,26 @@ SPINETAIL_INLINE spinetail_f64 spinetail_zip_high_f64(spinetail_f64 a, spinetail
     return __builtin_shufflevector(a, b, SPINETAIL_ZIP_HIGH);
 }
 
+/// Lanes 0, 2, … of a and then of b, and lanes 1, 3, ….
+#if SPINETAIL_VECTOR_BYTES == 64
+#define SPINETAIL_EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define SPINETAIL_ODD 1, 3, 5, 7, 9, 11, 13, 15
+#elif SPINETAIL_VECTOR_BYTES == 32
+#define SPINETAIL_EVEN 0, 2, 4, 6
+#define SPINETAIL_ODD 1, 3, 5, 7
+#else
+#define SPINETAIL_EVEN 0, 2
+#define SPINETAIL_ODD 1, 3
+#endif
+SPINETAIL_INLINE spinetail_f64 spinetail_unzip_even_f64(spinetail_f64 a, spinetail_f64 b) {
+    return __builtin_shufflevector(a, b, SPINETAIL_EVEN);
+}
+SPINETAIL_INLINE spinetail_f64 spinetail_unzip_odd_f64(spinetail_f64 a, spinetail_f64 b) {
+    return __builtin_shufflevector(a, b, SPINETAIL_ODD);
+}
+#undef SPINETAIL_EVEN
+#undef SPINETAIL_ODD
+
 /// The sums of four vectors, to four places.
 SPINETAIL_INLINE void
 spinetail_store_sums_f64(double *p, spinetail_f64 a, spinetail_f64 b, spinetail_f64 c, spinetail_f64 d) {
