@@ -157,6 +157,14 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         "and sums of tensors 5 each; with MKL's products the ratio would be 1.36, at the limit 1.53. Residual sums "
         "made by the products brought nothing (460 and 462 ms)",
     },
+    "convolution": {
+        "depthwise 3×3/2 96→96 112², batch 16": "one thread: 96 MB move at 12.5 GB/s and PyTorch's at 13.7, where one "
+        "image moves at 25 from the caches; the multiply-adds take less than a tenth of the time",
+        "depthwise 3×3/2 576→576 14², batch 16": "one thread: rows of 7 fill 7 of 16 lanes, where PyTorch's "
+        "channels-last fills all with channels",
+        "depthwise 3×3 960→960 7², batch 16": "one thread: 35 ns a plane, 33 for one image: 4 vectors, of which the "
+        "last holds one element, and almost all loads cross lines; PyTorch's channels-last fills all lanes",
+    },
     "softmax": {
         "softmax 6144×512 cold": "it reads and writes memory once, at 98 % of its rate; so does onnxruntime",
     },
