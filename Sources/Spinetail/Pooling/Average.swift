@@ -19,6 +19,13 @@ private func forward<E: Real>(
     let rows = shape.planes &* shape.output.d &* shape.output.h
     let perRow = shape.output.w &* shape.windowWork
     let rowsPerTask = Swift.max(1, divide(1 << 17, by: perRow))
+    if shape.isPairs {
+        return parallel(
+            pieces(rows, rowsPerTask), cost: rows &* perRow / 8,
+            AveragePairs<E>(
+                output: y, input: UnsafePointer(x), rows: rows, rowsPerTask: rowsPerTask, width: shape.output.w,
+                kernel: shape.h.kernel, divisor: E(shape.pairDivisor)))
+    }
     return parallel(
         pieces(rows, rowsPerTask), cost: rows &* perRow / 4,
         AverageRows<E>(shape: shape, output: y, input: UnsafePointer(x), rows: rows, rowsPerTask: rowsPerTask))
@@ -163,6 +170,16 @@ private func backward<E: Real>(
     guard let dy = doutput.pointer(E.self) else {
         fill(dx, dinput.count, 0)
         return Status.ok
+    }
+    if shape.isPairs {
+        let rows = shape.planes &* shape.output.d &* shape.output.h
+        let perRow = shape.output.w &* shape.windowWork
+        let rowsPerTask = Swift.max(1, divide(1 << 17, by: perRow))
+        return parallel(
+            pieces(rows, rowsPerTask), cost: rows &* perRow / 8,
+            SpreadPairs<E>(
+                dinput: dx, doutput: UnsafePointer(dy), rows: rows, rowsPerTask: rowsPerTask, width: shape.output.w,
+                kernel: shape.h.kernel, divisor: E(shape.pairDivisor)))
     }
     let work = shape.input.count &+ shape.output.count &* shape.windowWork
     let planesPerTask = Swift.max(1, divide(1 << 16, by: work))

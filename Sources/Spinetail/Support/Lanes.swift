@@ -94,6 +94,9 @@ protocol Lanes: VectorMath {
     /// Every second element from p on, nothing read beyond the last of them; with `count` only so many, zeros after.
     static func loadSecond(_ p: UnsafePointer<Scalar>) -> Self
     static func loadSecond(_ p: UnsafePointer<Scalar>, count: Int) -> Self
+    /// Lanes p[places[lane]]: for places below two vectors, all of which are read; and for any, 0 where they are negative.
+    static func pick(_ p: UnsafePointer<Scalar>, _ places: UnsafePointer<Int32>) -> Self
+    static func gather(_ p: UnsafePointer<Scalar>, _ places: UnsafePointer<Int32>) -> Self
     /// Lanes whose bit is set from memory, p[lane] or p[2 · lane], the others as they are.
     func loaded(_ p: UnsafePointer<Scalar>, bits: UInt32) -> Self
     func loadedSecond(_ p: UnsafePointer<Scalar>, bits: UInt32) -> Self
@@ -182,6 +185,12 @@ extension FloatLanes: Lanes {
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Float>, count: Int) -> Self {
         spinetail_load_second_part_f32(p, Int64(truncatingIfNeeded: count))
     }
+    @inline(__always) static func pick(_ p: UnsafePointer<Float>, _ places: UnsafePointer<Int32>) -> Self {
+        spinetail_pick_f32(p, places)
+    }
+    @inline(__always) static func gather(_ p: UnsafePointer<Float>, _ places: UnsafePointer<Int32>) -> Self {
+        spinetail_gather_f32(p, places)
+    }
     @inline(__always) func loaded(_ p: UnsafePointer<Float>, bits: UInt32) -> Self {
         spinetail_load_bits_f32(self, p, bits)
     }
@@ -265,6 +274,12 @@ extension DoubleLanes: Lanes {
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Double>) -> Self { spinetail_load_second_f64(p) }
     @inline(__always) static func loadSecond(_ p: UnsafePointer<Double>, count: Int) -> Self {
         spinetail_load_second_part_f64(p, Int64(truncatingIfNeeded: count))
+    }
+    @inline(__always) static func pick(_ p: UnsafePointer<Double>, _ places: UnsafePointer<Int32>) -> Self {
+        spinetail_pick_f64(p, places)
+    }
+    @inline(__always) static func gather(_ p: UnsafePointer<Double>, _ places: UnsafePointer<Int32>) -> Self {
+        spinetail_gather_f64(p, places)
     }
     @inline(__always) func loaded(_ p: UnsafePointer<Double>, bits: UInt32) -> Self {
         spinetail_load_bits_f64(self, p, bits)

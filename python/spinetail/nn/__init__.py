@@ -16,6 +16,7 @@ from .padding import *
 from .parameter import Buffer, Parameter
 from .pooling import *
 from .position import *
+from .resampling import *
 from .rotary import *
 from .sequential import *
 from .shape import *

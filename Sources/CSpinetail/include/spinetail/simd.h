@@ -9,8 +9,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
 #define SPINETAIL_VECTOR_BYTES 64
 #elif defined(__AVX2__)
 #define SPINETAIL_VECTOR_BYTES 32

@@ -209,6 +209,40 @@ SPINETAIL_INLINE void spinetail_store_part_f32(float *p, spinetail_f32 a, int64_
 #endif
 }
 
+/// Lanes p[places[lane]] for places below two vectors, all of which can be read.
+SPINETAIL_INLINE spinetail_f32 spinetail_pick_f32(const float *p, const int32_t *places) {
+#if defined(__AVX512F__)
+    __m512i at = _mm512_loadu_si512(places);
+    return (spinetail_f32)_mm512_permutex2var_ps(_mm512_loadu_ps(p), at, _mm512_loadu_ps(p + 16));
+#elif defined(__AVX2__)
+    __m256i at = _mm256_loadu_si256((const __m256i_u *)places);
+    __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(p), at);
+    __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(p + 8), at);
+    return (spinetail_f32)_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(at, 28)));
+#else
+    spinetail_f32 result;
+    for (int i = 0; i < SPINETAIL_VECTOR_BYTES / 4; i++) result[i] = p[places[i]];
+    return result;
+#endif
+}
+
+/// Lanes p[places[lane]], zero where the place is negative.
+SPINETAIL_INLINE spinetail_f32 spinetail_gather_f32(const float *p, const int32_t *places) {
+#if defined(__AVX512F__)
+    __m512i at = _mm512_loadu_si512(places);
+    __mmask16 held = _mm512_cmpge_epi32_mask(at, _mm512_setzero_si512());
+    return (spinetail_f32)_mm512_mask_i32gather_ps(_mm512_setzero_ps(), held, at, p, 4);
+#elif defined(__AVX2__)
+    __m256i at = _mm256_loadu_si256((const __m256i_u *)places);
+    __m256 held = _mm256_castsi256_ps(_mm256_andnot_si256(at, _mm256_set1_epi32(-1)));
+    return (spinetail_f32)_mm256_mask_i32gather_ps(_mm256_setzero_ps(), p, at, held, 4);
+#else
+    spinetail_f32 result;
+    for (int i = 0; i < SPINETAIL_VECTOR_BYTES / 4; i++) result[i] = places[i] < 0 ? 0 : p[places[i]];
+    return result;
+#endif
+}
+
 /// Every second element from p on; the last one read is the last one taken.
 SPINETAIL_INLINE spinetail_f32 spinetail_load_second_f32(const float *p) {
     spinetail_f32 a = spinetail_load_f32(p), b = spinetail_load_f32(p + SPINETAIL_VECTOR_BYTES / 4 - 1);

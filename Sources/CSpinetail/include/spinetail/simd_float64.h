@@ -197,6 +197,37 @@ SPINETAIL_INLINE void spinetail_store_part_f64(double *p, spinetail_f64 a, int64
 #endif
 }
 
+/// Lanes p[places[lane]] for places below two vectors, all of which can be read.
+SPINETAIL_INLINE spinetail_f64 spinetail_pick_f64(const double *p, const int32_t *places) {
+#if defined(__AVX512F__)
+    __m512i at = _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i_u *)places));
+    return (spinetail_f64)_mm512_permutex2var_pd(_mm512_loadu_pd(p), at, _mm512_loadu_pd(p + 8));
+#elif defined(__AVX2__)
+    return (spinetail_f64)_mm256_i32gather_pd(p, _mm_loadu_si128((const __m128i_u *)places), 8);
+#else
+    spinetail_f64 result;
+    for (int i = 0; i < SPINETAIL_VECTOR_BYTES / 8; i++) result[i] = p[places[i]];
+    return result;
+#endif
+}
+
+/// Lanes p[places[lane]], zero where the place is negative.
+SPINETAIL_INLINE spinetail_f64 spinetail_gather_f64(const double *p, const int32_t *places) {
+#if defined(__AVX512F__)
+    __m256i at = _mm256_loadu_si256((const __m256i_u *)places);
+    __mmask8 held = _mm512_cmpge_epi64_mask(_mm512_cvtepi32_epi64(at), _mm512_setzero_si512());
+    return (spinetail_f64)_mm512_mask_i32gather_pd(_mm512_setzero_pd(), held, at, p, 8);
+#elif defined(__AVX2__)
+    __m128i at = _mm_loadu_si128((const __m128i_u *)places);
+    __m256i held = _mm256_cvtepi32_epi64(_mm_andnot_si128(at, _mm_set1_epi32(-1)));
+    return (spinetail_f64)_mm256_mask_i32gather_pd(_mm256_setzero_pd(), p, at, _mm256_castsi256_pd(held), 8);
+#else
+    spinetail_f64 result;
+    for (int i = 0; i < SPINETAIL_VECTOR_BYTES / 8; i++) result[i] = places[i] < 0 ? 0 : p[places[i]];
+    return result;
+#endif
+}
+
 /// Every second element from p on; the last one read is the last one taken.
 SPINETAIL_INLINE spinetail_f64 spinetail_load_second_f64(const double *p) {
     spinetail_f64 a = spinetail_load_f64(p), b = spinetail_load_f64(p + SPINETAIL_VECTOR_BYTES / 8 - 1);

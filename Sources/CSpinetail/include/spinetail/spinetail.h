@@ -22,6 +22,7 @@
 #include "spinetail/pruning.h"
 #include "spinetail/random.h"
 #include "spinetail/reduction.h"
+#include "spinetail/resampling.h"
 #include "spinetail/rotary.h"
 #include "spinetail/pooling.h"
 

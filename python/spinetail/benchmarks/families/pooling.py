@@ -1,4 +1,4 @@
-"""Pooling, forward and backward, at the sizes that networks for images have."""
+"""Pooling and interpolation at the sizes that networks for images have."""
 
 from __future__ import annotations
 
@@ -104,6 +104,76 @@ def case(pool: Pool, batch: int, quick: bool = False) -> Case:
     return Case(f"{pool.name}, batch {batch}", inputs, own, error, bytes=moved, group="pooling", quick=quick)
 
 
+@dataclass(frozen=True)
+class Resize:
+    """Images of 64 channels at another size."""
+
+    mode: str
+    plane: tuple[int, int]
+    output: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        given, wanted = ("×".join(map(str, size)) for size in (self.plane, self.output))
+        return f"{self.mode} {given} to {wanted}, 64 channels"
+
+    def __call__(self, torch, x):
+        return torch.nn.functional.interpolate(x, self.output, mode=self.mode)
+
+    def jax(self, jax, x):
+        # JAX's "cubic" has another a and weighs the border anew: no peer in bicubic.
+        method = {"nearest": "nearest", "bilinear": "linear"}[self.mode]
+        return jax.image.resize(x, (*x.shape[:2], *self.output), method)
+
+    def matrix(self, axis: int) -> np.ndarray:
+        """The weights along one axis in float64, outputs by inputs."""
+        n, out = self.plane[axis], self.output[axis]
+        at = (np.arange(out) + 0.5) * n / out - 0.5
+        if self.mode == "nearest":
+            return np.eye(n)[np.arange(out) * n // out]
+        if self.mode == "bilinear":
+            at = np.maximum(at, 0)
+        taps = {"bilinear": (0, 1), "bicubic": (-1, 0, 1, 2)}[self.mode]
+        weights, first = np.zeros((out, n)), np.floor(at)
+        for tap in taps:
+            far = np.abs(at - first - tap)
+            if self.mode == "bilinear":
+                weight = 1 - far
+            else:
+                a = -0.75
+                near = ((a + 2) * far - (a + 3)) * far * far + 1
+                weight = np.where(far <= 1, near, ((a * far - 5 * a) * far + 8 * a) * far - 4 * a)
+            np.add.at(weights, (np.arange(out), np.clip(first + tap, 0, n - 1).astype(int)), weight)
+        return weights
+
+
+def resize_case(resize: Resize, batch: int, train: bool) -> Case:
+    def inputs() -> tuple:
+        rng = np.random.default_rng(0)
+        x, d = (rng.standard_normal((batch, 64, *size), dtype=np.float32) for size in (resize.plane, resize.output))
+        return (x, d) if train else (x,)
+
+    def error(output: np.ndarray, *given: np.ndarray) -> float:
+        down, across = resize.matrix(0), resize.matrix(1)
+        if train:
+            down, across = down.T, across.T
+        return errors.relative(output[0, :PLANES], down @ given[-1][0, :PLANES].astype(np.float64) @ across.T)
+
+    same = programs.gradients(resize) if train else programs.forward(resize)
+    own = {"spinetail": same, "torch": same, "torch channels-last": programs.channels_last(same)}
+    if resize.mode != "bicubic":
+        own["jax"] = (programs.jax_gradient if train else programs.jax_program)(resize.jax)
+    moved = (8.0 if train else 4.0) * batch * 64 * float(np.prod(resize.plane) + np.prod(resize.output))
+    what = "forward and backward" if train else "forward"
+    return Case(f"{resize.name}, batch {batch}, {what}", inputs, own, error, bytes=moved, group="pooling")
+
+
+RESIZES = [
+    Resize("nearest", (56, 56), (112, 112)),
+    Resize("bilinear", (56, 56), (112, 112)),
+    Resize("bicubic", (56, 56), (96, 80)),
+]
+
 POOLS = [
     Pool("max", 64, (112, 112), 3, 2, 1),
     Pool("max", 64, (224, 224), 2, 2),
@@ -118,8 +188,9 @@ POOLS = [
 
 FAMILY = Family(
     "Pooling",
-    [case(pool, batch, quick=pool.plane == (28, 28) and batch == 1) for batch in (1, 16) for pool in POOLS],
-    error="of the gradient of the first image's first planes, relative to the largest",
+    [case(pool, batch, quick=pool.plane == (28, 28) and batch == 1) for batch in (1, 16) for pool in POOLS]
+    + [resize_case(resize, 16, train) for train in (False, True) for resize in RESIZES],
+    error="of the gradient (forward: the output) of the first image's first planes, relative to the largest",
     bound=1e-6,
-    note="Forward and backward; “all” is adaptive pooling to one element.",
+    note="Pooling is forward and backward; “all” is adaptive pooling to one element.",
 )
