@@ -68,7 +68,7 @@ CPU = device("cpu")
 
 
 class memory_format:
-    """The order of an image's dimensions in memory, as a wish: layers take any; `contiguous()` is always row-major."""
+    """The order of an image's dimensions in memory. Layers take any; convolutions take both as they stand."""
 
     __slots__ = ("name",)
 
@@ -77,6 +77,12 @@ class memory_format:
 
     def __repr__(self) -> str:
         return f"spinetail.{self.name}"
+
+    @property
+    def order(self) -> tuple[int, ...] | None:
+        """The axes from the outermost in memory to the innermost; None for the axes' own order."""
+        rank = {"channels_last": 4, "channels_last_3d": 5}.get(self.name)
+        return None if rank is None else (0, *range(2, rank), 1)
 
 
 contiguous_format = memory_format("contiguous_format")

@@ -55,7 +55,10 @@ private func forward<E: Real>(
     let x = UnsafePointer(input.pointer(E.self) ?? y)
     let k = UnsafePointer(weight.pointer(E.self) ?? y)
     let b = bias.flatMap { $0.pointer(E.self) }.map { UnsafePointer($0) }
-    if given.isDepthwise {
+    if given.channelsLast && !given.prefersWinograd(E.self) {
+        return given.forwardChannelsLast(result: y, source: x, weight: k, bias: b, relu: relu)
+    }
+    if given.isDepthwise && !given.channelsLast {
         return Depthwise<E>(shape: given, result: y, source: x, weight: k, bias: b, relu: relu, backward: false).run()
     }
     if given.prefersWinograd(E.self) {
@@ -63,7 +66,7 @@ private func forward<E: Real>(
             source: x, weight: k, result: y, bias: b, relu: relu, images: given.images, groups: given.groups,
             channels: given.groupChannels, rows: given.groupFilters, input: given.input, output: given.output,
             padding: given.padding, weightRow: 9 &* given.groupChannels, weightChannel: 9,
-            weightGroup: 9 &* given.groupChannels &* given.groupFilters, turned: false
+            weightGroup: 9 &* given.groupChannels &* given.groupFilters, turned: false, channelsLast: given.channelsLast
         ).run()
     }
     if given.prefersPlanar {
@@ -104,7 +107,10 @@ private func backwardInput<E: Real>(
     let dy = UnsafePointer(doutput.pointer(E.self) ?? dx)
     let k = UnsafePointer(weight.pointer(E.self) ?? dx)
     let b = bias.flatMap { $0.pointer(E.self) }.map { UnsafePointer($0) }
-    if given.isDepthwise {
+    if given.channelsLast && !(given.prefersWinograd(E.self) && given.padding.largest <= 2) {
+        return given.backwardChannelsLast(result: dx, source: dy, weight: k, bias: b, relu: relu)
+    }
+    if given.isDepthwise && !given.channelsLast {
         return Depthwise<E>(shape: given, result: dx, source: dy, weight: k, bias: b, relu: relu, backward: true).run()
     }
     if given.prefersWinograd(E.self), given.padding.largest <= 2 {
@@ -113,7 +119,7 @@ private func backwardInput<E: Real>(
             channels: given.groupFilters, rows: given.groupChannels, input: given.output, output: given.input,
             padding: Space(0, 2 &- given.padding.h, 2 &- given.padding.w), weightRow: 9,
             weightChannel: 9 &* given.groupChannels,
-            weightGroup: 9 &* given.groupChannels &* given.groupFilters, turned: true
+            weightGroup: 9 &* given.groupChannels &* given.groupFilters, turned: true, channelsLast: given.channelsLast
         ).run()
     }
     let shape = given.flattened

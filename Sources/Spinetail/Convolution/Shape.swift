@@ -45,6 +45,8 @@ struct ConvolutionShape {
     var padding = Space.ones
     var dilation = Space.ones
     var algorithm = Int(SPINETAIL_CONVOLUTION_AUTOMATIC)
+    /// Whether input and output have their channels next to each other in memory.
+    var channelsLast = false
 
     @inline(__always) var groupChannels: Int { divide(channels, by: groups) }
     @inline(__always) var groupFilters: Int { divide(filters, by: groups) }
@@ -65,8 +67,11 @@ struct ConvolutionShape {
         if k.rank != rank { return Status.rank(w) }
         if y.dtype != x.dtype { return Status.dtype(o) }
         if k.dtype != x.dtype { return Status.dtype(w) }
-        if !y.isContiguous { return Status.layout(o) }
-        if !x.isContiguous { return Status.layout(i) }
+        if !y.isContiguous || !x.isContiguous {
+            if !y.isChannelsLast { return Status.layout(o) }
+            if !x.isChannelsLast { return Status.layout(i) }
+            channelsLast = true
+        }
         if !k.isContiguous { return Status.layout(w) }
         images = x.extent(0)
         channels = x.extent(1)

@@ -21,6 +21,9 @@ private func backwardWeight<E: Real>(
         fill(dw, dweight.count, 0)
         return Status.ok
     }
+    if given.channelsLast {
+        return given.weightGradientChannelsLast(dweight: dw, doutput: UnsafePointer(dy), input: UnsafePointer(x))
+    }
     if given.isDepthwise {
         return DepthwiseWeights<E>(shape: given, dweight: dw, doutput: UnsafePointer(dy), input: UnsafePointer(x)).run()
     }

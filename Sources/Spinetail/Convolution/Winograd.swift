@@ -22,6 +22,8 @@ struct Winograd<E: Real> {
     var weightChannel: Int
     var weightGroup: Int
     var turned: Bool
+    /// Whether source and result have their channels next to each other in memory.
+    var channelsLast: Bool
 
     static var size: Int { 4 }
     static var points: Int { 36 }

@@ -25,14 +25,39 @@ struct WinogradInput<E: Real> {
             let row = divide(inImage, by: job.tilesAcross)
             let column = inImage &- row &* job.tilesAcross
             let some = Swift.min(count &- tile, job.tilesAcross &- column, Self.runTiles)
-            bring(image: image, channel: channel, row: row, column: column, tiles: some)
             var t = 0
+            if let direct = standing(image: image, channel: channel, row: row, column: column, tiles: some) {
+                let pixel = job.groups &* job.channels
+                while t < some {
+                    transform(
+                        direct + 4 &* t &* pixel, pixel: pixel, row: job.input.w &* pixel,
+                        into: out + ((tile &+ t) &* job.pitch &+ channel))
+                    t &+= 1
+                }
+                tile &+= some
+                continue
+            }
+            bring(image: image, channel: channel, row: row, column: column, tiles: some)
             while t < some {
-                transform(stage + t &* 64, into: out + ((tile &+ t) &* job.pitch &+ channel))
+                transform(
+                    stage + t &* 64, pixel: 16, row: Self.stageRow, into: out + ((tile &+ t) &* job.pitch &+ channel))
                 t &+= 1
             }
             tile &+= some
         }
+    }
+
+    /// The pixels where they stand, if their channels fill a vector and none is outside.
+    private func standing(image: Int, channel: Int, row: Int, column: Int, tiles: Int) -> UnsafePointer<E>? {
+        let y = 4 &* row &- job.padding.h
+        let x = 4 &* column &- job.padding.w
+        if !job.channelsLast || channel &+ E.Lanes.width > job.channels || y < 0 || y &+ 6 > job.input.h || x < 0
+            || x &+ 4 &* tiles &+ 2 > job.input.w
+        {
+            return nil
+        }
+        let pixel = (image &* job.input.h &+ y) &* job.input.w &+ x
+        return job.source + (pixel &* job.groups &* job.channels &+ group &* job.channels &+ channel)
     }
 
     private func bring(image: Int, channel: Int, row: Int, column: Int, tiles: Int) {
@@ -53,9 +78,25 @@ struct WinogradInput<E: Real> {
             } else {
                 fill(line, from &* 16, 0)
                 fill(line + to &* 16, (columns &- to) &* 16, 0)
-                turn(plane + (y &* job.input.w &+ x &+ from), to &- from, area, valid, into: line + from &* 16)
+                if job.channelsLast {
+                    let pixel = (image &* job.input.h &+ y) &* job.input.w &+ x &+ from
+                    copy(pixel, to &- from, channel, valid, into: line + from &* 16)
+                } else {
+                    turn(plane + (y &* job.input.w &+ x &+ from), to &- from, area, valid, into: line + from &* 16)
+                }
             }
             r &+= 1
+        }
+    }
+
+    /// The same from pixels whose channels are neighbours already.
+    private func copy(_ pixel: Int, _ count: Int, _ channel: Int, _ valid: Int, into out: UnsafeMutablePointer<E>) {
+        let step = job.groups &* job.channels
+        let p = job.source + (pixel &* step &+ group &* job.channels &+ channel)
+        var i = 0
+        while i < count {
+            E.Lanes.loadUpTo(p + i &* step, valid).store(out + i &* E.Lanes.width)
+            i &+= 1
         }
     }
 
@@ -81,15 +122,16 @@ struct WinogradInput<E: Real> {
     }
 
     @inline(__always)
-    private func transform(_ pixels: UnsafePointer<E>, into out: UnsafeMutablePointer<E>) {
+    private func transform(
+        _ pixels: UnsafePointer<E>, pixel: Int, row: Int, into out: UnsafeMutablePointer<E>
+    ) {
         typealias Map = WinogradTransform<E>
-        let row = Self.stageRow
         let a = Map.input(take(pixels, row))
-        let b = Map.input(take(pixels + 16, row))
-        let c = Map.input(take(pixels + 32, row))
-        let d = Map.input(take(pixels + 48, row))
-        let e = Map.input(take(pixels + 64, row))
-        let f = Map.input(take(pixels + 80, row))
+        let b = Map.input(take(pixels + pixel, row))
+        let c = Map.input(take(pixels + 2 &* pixel, row))
+        let d = Map.input(take(pixels + 3 &* pixel, row))
+        let e = Map.input(take(pixels + 4 &* pixel, row))
+        let f = Map.input(take(pixels + 5 &* pixel, row))
         let step = block &* job.pitch
         put(Map.input((a.0, b.0, c.0, d.0, e.0, f.0)), out, step)
         put(Map.input((a.1, b.1, c.1, d.1, e.1, f.1)), out + 6 &* step, step)

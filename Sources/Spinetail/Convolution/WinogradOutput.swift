@@ -42,9 +42,13 @@ struct WinogradOutput<E: Real> {
         let valid = Swift.min(width, job.rows &- channel)
         var bias = E.Lanes.zero
         if let values = job.bias { bias = E.Lanes.loadUpTo(values + (group &* job.rows &+ channel), valid) }
+        if job.channelsLast {
+            return place(products, tiles, bias, valid, image: image, channel: channel, row: row, column: column)
+        }
         var t = 0
         while t < tiles {
-            transform(products + t &* Tile<E>.columns, bias, into: stage + 4 &* t &* width)
+            transform(
+                products + t &* Tile<E>.columns, bias, into: stage + 4 &* t &* width, pixel: width, row: 256)
             t &+= 1
         }
         let area = job.output.h &* job.output.w
@@ -66,9 +70,46 @@ struct WinogradOutput<E: Real> {
         }
     }
 
-    /// Four rows, 256 elements apart, of four pixels.
+    /// Results whose channels stay neighbours: straight to their place, or through the stage where not all are there.
+    private func place(
+        _ products: UnsafePointer<E>, _ tiles: Int, _ bias: E.Lanes, _ valid: Int, image: Int, channel: Int, row: Int,
+        column: Int
+    ) {
+        let width = E.Lanes.width
+        let step = job.groups &* job.rows
+        let rowStep = job.output.w &* step
+        let rows = Swift.min(4, job.output.h &- 4 &* row)
+        var t = 0
+        while t < tiles {
+            let x = 4 &* (column &+ t)
+            let pixel = (image &* job.output.h &+ 4 &* row) &* job.output.w &+ x
+            let to = job.result + (pixel &* step &+ group &* job.rows &+ channel)
+            let pixels = Swift.min(4, job.output.w &- x)
+            let from = products + t &* Tile<E>.columns
+            if rows == 4 && pixels == 4 && valid == width {
+                transform(from, bias, into: to, pixel: step, row: rowStep)
+            } else {
+                transform(from, bias, into: stage, pixel: width, row: 256)
+                var r = 0
+                while r < rows {
+                    var i = 0
+                    while i < pixels {
+                        E.Lanes.load(stage + (r &* 256 &+ i &* width)).storeUpTo(
+                            to + (r &* rowStep &+ i &* step), valid)
+                        i &+= 1
+                    }
+                    r &+= 1
+                }
+            }
+            t &+= 1
+        }
+    }
+
+    /// Four rows of four pixels.
     @inline(__always)
-    private func transform(_ products: UnsafePointer<E>, _ bias: E.Lanes, into out: UnsafeMutablePointer<E>) {
+    private func transform(
+        _ products: UnsafePointer<E>, _ bias: E.Lanes, into out: UnsafeMutablePointer<E>, pixel: Int, row: Int
+    ) {
         typealias Map = WinogradTransform<E>
         let point = block &* Tile<E>.columns
         let a = Map.output(take(products, 6 &* point))
@@ -77,20 +118,21 @@ struct WinogradOutput<E: Real> {
         let d = Map.output(take(products + 3 &* point, 6 &* point))
         let e = Map.output(take(products + 4 &* point, 6 &* point))
         let f = Map.output(take(products + 5 &* point, 6 &* point))
-        put(Map.output((a.0, b.0, c.0, d.0, e.0, f.0)), bias, out)
-        put(Map.output((a.1, b.1, c.1, d.1, e.1, f.1)), bias, out + 256)
-        put(Map.output((a.2, b.2, c.2, d.2, e.2, f.2)), bias, out + 512)
-        put(Map.output((a.3, b.3, c.3, d.3, e.3, f.3)), bias, out + 768)
+        put(Map.output((a.0, b.0, c.0, d.0, e.0, f.0)), bias, out, pixel)
+        put(Map.output((a.1, b.1, c.1, d.1, e.1, f.1)), bias, out + row, pixel)
+        put(Map.output((a.2, b.2, c.2, d.2, e.2, f.2)), bias, out + 2 &* row, pixel)
+        put(Map.output((a.3, b.3, c.3, d.3, e.3, f.3)), bias, out + 3 &* row, pixel)
     }
 
     @inline(__always)
-    private func put(_ x: (E.Lanes, E.Lanes, E.Lanes, E.Lanes), _ bias: E.Lanes, _ out: UnsafeMutablePointer<E>) {
-        let width = E.Lanes.width
+    private func put(
+        _ x: (E.Lanes, E.Lanes, E.Lanes, E.Lanes), _ bias: E.Lanes, _ out: UnsafeMutablePointer<E>, _ step: Int
+    ) {
         // max takes its second operand where the first is NaN, so a NaN stays NaN; -Inf leaves all as it is.
         let least = E.Lanes(repeating: job.relu ? 0 : -E.infinity)
         E.Lanes.max(least, x.0 + bias).store(out)
-        E.Lanes.max(least, x.1 + bias).store(out + width)
-        E.Lanes.max(least, x.2 + bias).store(out + 2 &* width)
-        E.Lanes.max(least, x.3 + bias).store(out + 3 &* width)
+        E.Lanes.max(least, x.1 + bias).store(out + step)
+        E.Lanes.max(least, x.2 + bias).store(out + 2 &* step)
+        E.Lanes.max(least, x.3 + bias).store(out + 3 &* step)
     }
 }

@@ -7,7 +7,7 @@ import numpy as np
 from .. import dtypes
 from ..autograd.tape import enabled, record, wrap
 from ..autograd.tensor import Tensor, method
-from ..devices import CPU
+from ..devices import CPU, preserve_format
 from ..devices import device as Device
 
 
@@ -33,7 +33,7 @@ def cast(input: Tensor, dtype: np.dtype) -> Tensor:
 
 @method
 def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None) -> Tensor:
-    """The tensor in another dtype (or in that of another tensor); the only device is the CPU.
+    """The tensor in another dtype (or in that of another tensor) or memory format; the only device is the CPU.
 
     Raises: RuntimeError for a device that is not there.
 
@@ -51,9 +51,11 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
     if device is not None:
         Device(device)
     target = self._array.dtype if dtype is None else dtype if type(dtype) is np.dtype else dtypes.as_dtype(dtype).numpy
-    if target == self._array.dtype:
-        return self.clone() if copy else self
-    return cast(self, target)
+    if target != self._array.dtype:
+        out = cast(self, target)
+    else:
+        out = self.clone() if copy else self
+    return out if memory_format is None or memory_format is preserve_format else out.contiguous(memory_format)
 
 
 @method

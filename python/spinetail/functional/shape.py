@@ -284,10 +284,23 @@ def get_device(self) -> int:
 
 @method
 def contiguous(self, memory_format=None):
-    """The tensor itself if its elements lie in row-major order, else a copy that does."""
-    if self._array.flags.c_contiguous:
+    """The tensor itself if its elements lie in row-major order, else a copy that does; or that of a memory format.
+
+    Raises: RuntimeError for a memory format of another number of dimensions.
+
+    >>> import spinetail as st
+    >>> st.zeros(1, 2, 3, 4).contiguous(memory_format=st.channels_last).stride()
+    (24, 1, 8, 2)
+    """
+    if self.is_contiguous(memory_format):
         return self
-    out = np.ascontiguousarray(self._array)
+    order = None if memory_format is None else memory_format.order
+    if order is None:
+        out = np.ascontiguousarray(self._array)
+    elif len(order) != self._array.ndim:
+        raise RuntimeError(f"[contiguous] {memory_format} takes {len(order)} dimensions, got {self._array.ndim}")
+    else:
+        out = np.moveaxis(np.ascontiguousarray(self._array.transpose(order)), -1, 1)
     if self._requires_grad and enabled():
         return record(out, (self,), lambda grad: (grad,), name="contiguous", twice=True)
     return wrap(out)

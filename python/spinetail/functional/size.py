@@ -94,8 +94,11 @@ def data_ptr(self) -> int:
 
 @method
 def is_contiguous(self, memory_format=None) -> bool:
-    """Whether the elements lie in row-major order without gaps."""
-    return self._array.flags.c_contiguous
+    """Whether the elements lie without gaps in row-major order, or in that of a memory format such as channels_last."""
+    order = None if memory_format is None else memory_format.order
+    if order is None:
+        return self._array.flags.c_contiguous
+    return self._array.ndim == len(order) and self._array.transpose(order).flags.c_contiguous
 
 
 def numel(input) -> int:

@@ -43,8 +43,10 @@ class Casting:
     def to(self: T, *args: Any, **kwargs: Any) -> T:
         """Convert floating-point parameters and buffers: `to(dtype)`, `to(device, dtype)` or `to(tensor)`.
 
-        The only device is the CPU. Raises: RuntimeError for another device; TypeError for a dtype that is not floating
-        point.
+        The only device is the CPU. A memory_format is accepted and leaves the parameters as they are: a convolution
+        follows its input, which may have channels last, and takes its weights row-major.
+
+        Raises: RuntimeError for another device; TypeError for a dtype that is not floating point.
         """
         unknown = kwargs.keys() - {"device", "dtype", "tensor", "non_blocking", "copy", "memory_format"}
         if unknown:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._native import kernels
+from .reduction import sum as sum_of
 
 FLOATS = ("f", "d")
 NAMES = {1: "conv1d", 2: "conv2d", 3: "conv3d"}
@@ -139,13 +140,15 @@ def forward(plan: Plan, x: np.ndarray, w: np.ndarray, b: np.ndarray | None = Non
     """Convolves x with w; the derivative of `backward_input` in its first operand too."""
     dtype = x.dtype
     if dtype.char in FLOATS:
-        out = np.empty(plan.output, dtype.type)
+        out = empty(plan.output, x)
         try:
             kernels.convolution_forward(out, x, w, b, plan.parameters, relu)
             return out
         except (TypeError, ValueError):
             explain(plan.name, x, w, b, plan.output[1])
-            kernels.convolution_forward(out, solid(x), solid(w), solid(b), plan.parameters, relu)
+            x, w, b = dense(x), solid(w), solid(b)
+            out = empty(plan.output, x)
+            kernels.convolution_forward(out, x, w, b, plan.parameters, relu)
             return out
     explain(plan.name, x, w, b, plan.output[1])
     return forward(plan, *wide(x, w, b), relu).astype(dtype)
@@ -157,13 +160,15 @@ def backward_input(
     """The transpose of `forward` in x, applied to g."""
     dtype = g.dtype
     if dtype.char in FLOATS:
-        out = np.empty(plan.input, dtype.type)
+        out = empty(plan.input, g)
         try:
             kernels.convolution_backward_input(out, g, w, b, plan.parameters, relu)
             return out
         except (TypeError, ValueError):
             explain(plan.name, g, w, b, plan.input[1])
-            kernels.convolution_backward_input(out, solid(g), solid(w), solid(b), plan.parameters, relu)
+            g, w, b = dense(g), solid(w), solid(b)
+            out = empty(plan.input, g)
+            kernels.convolution_backward_input(out, g, w, b, plan.parameters, relu)
             return out
     explain(plan.name, g, w, b, plan.input[1])
     return backward_input(plan, *wide(g, w, b), relu).astype(dtype)
@@ -178,7 +183,11 @@ def backward_weight(plan: Plan, g: np.ndarray, x: np.ndarray) -> np.ndarray:
             kernels.convolution_backward_weight(out, g, x, plan.parameters)
         except (TypeError, ValueError):
             explain(plan.name, g, x, None, 0)
-            kernels.convolution_backward_weight(out, solid(g), solid(x), plan.parameters)
+            if is_channels_last(x):  # so must both be
+                g = channels_last(g)
+            else:
+                g, x = solid(g), solid(x)
+            kernels.convolution_backward_weight(out, g, x, plan.parameters)
         return out
     explain(plan.name, g, x, None, 0)
     return backward_weight(plan, *wide(g, x)).astype(dtype)
@@ -187,6 +196,8 @@ def backward_weight(plan: Plan, g: np.ndarray, x: np.ndarray) -> np.ndarray:
 def backward_bias(g: np.ndarray) -> np.ndarray:
     """The sum over all axes but the second."""
     if g.dtype.char in FLOATS:
+        if is_channels_last(g):
+            return sum_of(np.moveaxis(g, 1, -1).reshape(-1, g.shape[1]), (0,))
         out = np.empty(g.shape[1], g.dtype.type)
         kernels.convolution_backward_bias(out, solid(g))
         return out
@@ -363,6 +374,34 @@ def _three(values: tuple[int, ...], missing: int) -> tuple[int, ...]:
 def solid(array: np.ndarray | None) -> np.ndarray | None:
     """The array in C order and native byte order, copied if need be."""
     return None if array is None else np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+
+
+def is_channels_last(array: np.ndarray) -> bool:
+    """Whether (N, C, *spatial) lies in memory as (N, *spatial, C), and not also in its own order."""
+    return (
+        array.ndim > 2
+        and not array.flags.c_contiguous
+        and array.dtype.isnative
+        and array.transpose(0, *range(2, array.ndim), 1).flags.c_contiguous
+    )
+
+
+def channels_last(array: np.ndarray) -> np.ndarray:
+    """The array with its channels next to each other in memory, copied if need be."""
+    moved = np.moveaxis(array, 1, -1)
+    return np.moveaxis(np.ascontiguousarray(moved, array.dtype.newbyteorder("=")), -1, 1)
+
+
+def dense(array: np.ndarray) -> np.ndarray:
+    """The array itself where a kernel takes it, in either order of its channels, else a C-ordered copy."""
+    return array if is_channels_last(array) else solid(array)
+
+
+def empty(shape: tuple[int, ...], like: np.ndarray) -> np.ndarray:
+    """An output in the layout of an operand."""
+    if like.flags.c_contiguous or not is_channels_last(like):
+        return np.empty(shape, like.dtype.type)
+    return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), like.dtype.type), -1, 1)
 
 
 def wide(*arrays: np.ndarray | None) -> tuple:

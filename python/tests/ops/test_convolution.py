@@ -92,6 +92,39 @@ def test_forward_and_gradients(case, dtype, relu):
     assert_close(db, g.astype(np.float64).sum(axes), abs(g).astype(np.float64).sum(axes), g[:, 0].size)
 
 
+def last(array):
+    """The same values with channels next to each other in memory."""
+    return ops.channels_last(array)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cases(), st.sampled_from(DTYPES), st.booleans())
+def test_channels_last(case, dtype, relu):
+    """Arrays with channels last are taken as they stand, and results have that layout too."""
+    parameters = case[5:]
+    x, w, b = arrays(case, dtype)
+    plan = plan_of(case, x, w)
+    y = ops.forward(plan, last(x), w, b, relu)
+    wide = reference.convolve(x, w, b, *parameters)
+    bound = reference.convolve(abs(x), abs(w), abs(b), *parameters)
+    assert_close(y, np.maximum(wide, 0) if relu else wide, bound, w[0].size)
+
+    g = np.random.default_rng(1).standard_normal(plan.output).astype(dtype)
+    dx = ops.backward_input(plan, last(g), w)
+    wide = reference.gradient_to_input(g, x, w, *parameters)
+    assert_close(dx, wide, reference.gradient_to_input(abs(g), x, abs(w), *parameters), w[:, 0].size)
+    wide = reference.gradient_to_weight(g, x, w, *parameters)
+    bound = reference.gradient_to_weight(abs(g), abs(x), w, *parameters)
+    for p, q in ((last(g), last(x)), (g, last(x)), (last(g), x)):
+        assert_close(ops.backward_weight(plan, p, q), wide, bound, g[:, 0].size)
+    for result, source in ((y, last(x)), (dx, last(g))):
+        if ops.is_channels_last(source):
+            assert np.shares_memory(last(result), result)
+    axes = (0, *range(2, g.ndim))
+    db = ops.backward_bias(last(g))
+    assert_close(db, g.astype(np.float64).sum(axes), abs(g).astype(np.float64).sum(axes), g[:, 0].size)
+
+
 # Every tile height and tail, blocks of several panels, panels that cross images, rows cut into parts.
 LARGER = [
     (2, 64, (56, 20), 64, (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 1),
@@ -153,13 +186,16 @@ def test_depthwise_sees_its_own_plane_alone(stride, size):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_larger(case, dtype):
     test_forward_and_gradients.hypothesis.inner_test(case, dtype, False)
+    test_channels_last.hypothesis.inner_test(case, dtype, True)
 
 
 @pytest.mark.parametrize("case", [*LARGER, *SQUARE[-16:]], ids=str)
-def test_threads_do_not_change_a_bit(case):
+@pytest.mark.parametrize("turn", [np.asarray, last])
+def test_threads_do_not_change_a_bit(case, turn):
     x, w, b = arrays(case, np.float32)
     plan = plan_of(case, x, w)
-    g = np.random.default_rng(2).standard_normal(plan.output).astype(np.float32)
+    g = turn(np.random.default_rng(2).standard_normal(plan.output).astype(np.float32))
+    x = turn(x)
     before = kernels.get_num_threads()
     results = []
     try:
@@ -243,13 +279,13 @@ def test_layouts():
     g = rng.standard_normal(expected.shape)
     gradients = ops.convolution_backward(g, x, w, 1, 1, 1, 2)
     for p in layouts(x):
-        for q in layouts(w):
-            assert np.array_equal(ops.convolution(p, q, b, 1, 1, 1, 2), expected)
+        for q in layouts(w):  # with channels last, sums are made in another order
+            assert np.allclose(ops.convolution(p, q, b, 1, 1, 1, 2), expected, 1e-13, 1e-13)
     for p in layouts(b):
         assert np.array_equal(ops.convolution(x, w, p, 1, 1, 1, 2), expected)
     for p in layouts(g):
         for a, c in zip(ops.convolution_backward(p, x, w, 1, 1, 1, 2), gradients, strict=True):
-            assert np.array_equal(a, c)
+            assert np.allclose(a, c, 1e-13, 1e-12)
     constant = np.broadcast_to(np.float64(2.0), (2, 4, 9, 7))
     assert np.array_equal(ops.convolution(constant, w, b, groups=2), ops.convolution(constant.copy(), w, b, groups=2))
 
@@ -259,6 +295,7 @@ def test_empty(dtype):
     x, w = np.empty((0, 3, 8, 8), dtype), np.ones((4, 3, 3, 3), dtype)
     y = ops.convolution(x, w, np.ones(4, dtype))
     assert y.shape == (0, 4, 6, 6) and y.dtype == dtype
+    assert ops.convolution(last(x), w).shape == (0, 4, 6, 6)
     dx, dw, db = ops.convolution_backward(y, x, w)
     assert dx.shape == x.shape and not dw.any() and not db.any()
     none = ops.convolution(np.empty((2, 0, 5, 5), dtype), np.empty((3, 0, 3, 3), dtype), np.arange(3, dtype=dtype))
@@ -401,6 +438,11 @@ def test_the_kernel_itself_refuses_what_does_not_fit():
         (ones(1, 3, 3), x, w, None, good),
         (ones(1, 3, 3, 3), x, w, ones(2), good),
         (ones(1, 3, 3, 3), x[:, :, ::-1], w, None, good),
+        (ones(1, 3, 3, 3), last(x), w, None, good),
+        (last(ones(1, 3, 3, 3)), x, w, None, good),
+        (last(ones(1, 3, 3, 3)), last(x), last(w), None, good),
+        (last(ones(1, 3, 3, 3)), last(ones(1, 2, 5, 10))[..., ::2], w, None, good),
+        (last(ones(1, 3, 3, 3)), last(ones(1, 4, 5, 5))[:, ::2], w, None, good),
         *((ones(1, 3, 3, 3), x, w, None, (*good[:i], bad, *good[i + 1 :])) for i in range(13) for bad in (-1, 2**40)),
         *((ones(1, 3, 3, 3), x, w, None, (*good[:i], 0, *good[i + 1 :])) for i in (0, 1, 2, 9, 10, 11, 12)),
     ]:
@@ -447,6 +489,11 @@ def test_winograd(images, channels, filters, height, width, padding, groups, bia
     wide = reference.convolve(x, w, b, *parameters)
     assert_near(y, np.maximum(wide, 0) if bias else wide)
     assert_near(dx, reference.gradient_to_input(g, x, w, *parameters))
+    with ops.algorithm("winograd"):  # the same sums of the same numbers
+        z = ops.convolution(last(x), w, b, padding=padding, groups=groups, relu=bias)
+        dz = ops.convolution_backward(last(g), x, w, padding=padding, groups=groups, needs=(True, False, False))[0]
+    if kernels.vector_width == 16:  # else all sums are direct
+        assert np.array_equal(y, z) and np.array_equal(dx, dz)
     with ops.algorithm("direct"):
         direct = ops.convolution(x, w, b, padding=padding, groups=groups, relu=bias)
     assert_near(direct, np.maximum(wide, 0) if bias else wide, 1e-6 * channels**0.5)

@@ -1,6 +1,8 @@
 // Convolution over one, two or three spatial axes, its gradients, and with them transposed convolution.
-// Arrays are C-contiguous, all of one dtype (float32 or float64), and hold batch and channels before 1 to 3 spatial axes:
-// input (N, C, [D, [H,]] W), weight (F, C / groups, [KD, [KH,]] KW), output (N, F, [OD, [OH,]] OW).
+// Arrays are all of one dtype (float32 or float64), and hold batch and channels before 1 to 3 spatial axes:
+// input (N, C, [D, [H,]] W), weight (F, C / groups, [KD, [KH,]] KW), output (N, F, [OD, [OH,]] OW). Weights and bias are
+// C-contiguous. Input and output (or their gradients) are both C-contiguous, or both channels-last: in memory they lie
+// without gaps as (N, [D, [H,]] W, C), under the same shape. Either is taken as it stands.
 #ifndef SPINETAIL_CONVOLUTION_H
 #define SPINETAIL_CONVOLUTION_H
 
@@ -36,7 +38,8 @@ typedef struct spinetail_convolution {
 /// float32 pixels, of at most 4 kB of depth each, with the sums of at most 16 panels that wait for the next depth.
 /// Winograd: weights 4 times as large, and per thread (or block, where blocks are few) 36 numbers for each channel of 13 to
 /// 104 tiles of 4×4 results, at least 52 where there are so many. Depthwise (one input channel a group):
-/// one padded plane per thread.
+/// one padded plane per thread. Channels-last: the packed weights, and per thread 512 kB of packed pixels, at least 52
+/// (24 with narrow vectors).
 spinetail_status spinetail_convolution_forward(
     const spinetail_array *output, const spinetail_array *input, const spinetail_array *weight,
     const spinetail_array *_Nullable bias, const spinetail_convolution *parameters, int64_t activation);
@@ -50,7 +53,7 @@ spinetail_status spinetail_convolution_backward_input(
 
 /// dweight[f, c, k] = Σ over n, p of doutput[n, f, p] · input[n, c, p · stride + k · dilation - padding].
 /// Scratch: at most 8 partial gradients of at most 4 MB in all (or one, if that is more), and per thread 256 pixels of
-/// doutput and of one tile of the input.
+/// doutput and of one tile of the input. Channels-last: no partial gradients.
 spinetail_status spinetail_convolution_backward_weight(
     const spinetail_array *dweight, const spinetail_array *doutput, const spinetail_array *input,
     const spinetail_convolution *parameters);

@@ -68,7 +68,11 @@ def exact(layer: Layer, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return y
 
 
-def case(layer: Layer, batch: int, group: str, train: bool = False, quick: bool = False, prefix: str = "") -> Case:
+def case(
+    layer: Layer, batch: int, group: str, train: bool = False, quick: bool = False, prefix: str = "", last: bool = False
+) -> Case:
+    """With `last`, our images have their channels next to each other too."""
+
     def inputs() -> tuple:
         rng = np.random.default_rng(0)
         x = rng.standard_normal((batch, layer.channels, layer.size, layer.size), dtype=np.float32)
@@ -96,6 +100,8 @@ def case(layer: Layer, batch: int, group: str, train: bool = False, quick: bool 
             "Conv", constants=1, kernel_shape=[layer.kernel] * 2, pads=pads, strides=stride, group=layer.groups
         )
         own["jax"] = programs.jax_program(jax_function(layer))
+    if last:
+        own["spinetail"] = own["torch channels-last"]
     reads = batch * layer.channels * layer.size**2
     writes = batch * layer.filters * layer.output**2
     weights = layer.filters * layer.channels // layer.groups * layer.kernel**2
@@ -167,6 +173,17 @@ SMALL = [
     Layer(16, 32, 8),
 ]
 
+#: 1×1, 3×3 with stride 1 and 2, the first layer, depthwise.
+LAST = [
+    Layer(256, 64, 56, 1),
+    Layer(64, 64, 56),
+    Layer(256, 256, 14),
+    Layer(128, 128, 56, 3, 2),
+    Layer(3, 64, 224, 7, 2),
+    Layer(144, 144, 56, groups=144),
+    Layer(144, 144, 56, 3, 2, groups=144),
+]
+
 FAMILY = Family(
     "Convolution",
     [
@@ -175,6 +192,7 @@ FAMILY = Family(
         *(case(x, 1, "conv 3×3", prefix="VGG ") for x in VGG),
         *(case(x, b, "conv depthwise", prefix="depthwise ", quick=x.size == 56) for b in (1, 16) for x in DEPTHWISE),
         *(case(x, b, "conv small", prefix="small ", quick=x.size == 8) for b in (1, 16) for x in SMALL),
+        *(case(x, b, "conv channels-last", prefix="channels-last ", last=True) for b in (1, 16) for x in LAST),
         *(
             case(x, b, "conv train", train=True, quick=x.size == 8)
             for b in (1, 16)

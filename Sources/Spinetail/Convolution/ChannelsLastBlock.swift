@@ -1,0 +1,162 @@
+import CSpinetail
+
+/// How the product is cut. The depth is cut by the problem alone, so no sum depends on the number of threads.
+struct ChannelsLastCut<E: Real> {
+    let pitch: Int  // elements from one packed pixel to the next
+    let depth: Int  // of a block
+    let depthBlocks: Int
+    let block: Int  // pixels
+    let blocks: Int
+    let panels: Int
+    let parts: Int  // tasks that share the filters of a block
+    let panelElements: Int
+
+    /// Packed pixels of a block, and the depth whose weights stay in the second-level cache.
+    private static var blockBytes: Int { 512 << 10 }
+    private static var depthBytes: Int { 4096 }
+
+    init(_ job: ChannelsLast<E>) {
+        let size = MemoryLayout<E>.size
+        let highest = DirectPanel<E>.highest
+        pitch = roundUp(Swift.max(1, job.depth), 64 / size) &+ 64 / size
+        depthBlocks = Swift.max(1, pieces(job.depth, Self.depthBytes / size))
+        depth = pieces(job.depth, depthBlocks)
+        panels = pieces(job.rows, Tile<E>.columns)
+        panelElements = job.depth &* Tile<E>.columns
+        let fitting = divide(Self.blockBytes, by: pitch &* size &* highest) &* highest
+        let most = Swift.min(job.pixels, Swift.max(4 &* highest, Swift.min(8 &* highest, fitting)))
+        var count = pieces(job.pixels, most)
+        if count > 1 { count = Swift.max(count, Swift.min(roundUp(count, 4), job.pixels / highest)) }
+        block = pieces(job.pixels, count)
+        blocks = pieces(job.pixels, block)
+        parts = Swift.max(1, Swift.min(panels, pieces(8, blocks &* job.groups)))
+    }
+}
+
+extension ChannelsLast {
+    func runBlocks() -> Int32 {
+        let size = MemoryLayout<E>.size
+        let cut = ChannelsLastCut(self)
+        let workers = workerLimit()
+        let width = E.Lanes.width
+        let orderBytes = roundUp(kernel &* 8, 64)
+        let spanBytes = roundUp(Swift.max(1, tapCount) &* MemoryLayout<Span>.stride, 64)
+        let weightBytes = roundUp(groups &* cut.panels &* cut.panelElements &* size, 4096)
+        let squareBytes = workers &* width &* width &* size
+        let workerBytes =
+            roundUp((cut.block &* (cut.pitch &+ Tile<E>.columns)) &* size, 4096) &+ spanBytes &+ 128
+        guard
+            let memory = Scratch.take(weightBytes &+ orderBytes &+ squareBytes &+ workers &* workerBytes)
+        else { return Status.noMemory }
+        defer { Scratch.give(memory) }
+        let packed = memory.assumingMemoryBound(to: E.self)
+        let order = (memory + weightBytes).assumingMemoryBound(to: Int.self)
+        listOrder(into: order)
+        let filters = ChannelsLastFilters(
+            job: self, rows: rows, rowStride: weights.rowStride, groupStride: weights.groupStride, end: weightsEnd,
+            outRow: Tile<E>.columns, panelElements: cut.panelElements, out: packed, order: order,
+            squares: (memory + weightBytes + orderBytes).assumingMemoryBound(to: E.self))
+        let status = parallel(
+            groups &* filters.blocks, cost: groups &* rows &* depth / 8, workers: workers, filters)
+        if status != Status.ok { return status }
+        return parallel(
+            groups &* cut.blocks &* cut.parts, cost: pixels &* resultChannels &* (depth &+ 16) / 56, workers: workers,
+            ChannelsLastBlock(
+                job: self, cut: cut, weights: packed, scratch: memory + weightBytes + orderBytes + squareBytes,
+                workerBytes: workerBytes, spanBytes: spanBytes))
+    }
+}
+
+/// One block of pixels, packed, by some panels of filters.
+private struct ChannelsLastBlock<E: Real>: ParallelTask {
+    let job: ChannelsLast<E>
+    let cut: ChannelsLastCut<E>
+    let weights: UnsafePointer<E>
+    let scratch: UnsafeMutableRawPointer
+    let workerBytes: Int
+    let spanBytes: Int
+
+    func run(_ index: Int, worker: Int) {
+        let part = remainder(index, by: cut.parts)
+        let rest = divide(index, by: cut.parts)
+        let number = remainder(rest, by: cut.blocks)
+        let group = divide(rest, by: cut.blocks)
+        let memory = scratch + worker &* workerBytes
+        let spans = memory.assumingMemoryBound(to: Span.self)
+        let packed = (memory + spanBytes).assumingMemoryBound(to: E.self)
+        let tile = packed + cut.block &* cut.pitch
+        let first = number &* cut.block
+        let count = Swift.min(cut.block, job.pixels &- first)
+        let spanCount = job.listSpans(from: 0, to: job.depth, group: group, into: spans)
+        job.pack(first: first, count: count, spans, spanCount, into: packed, pitch: cut.pitch)
+        let end = divide((part &+ 1) &* cut.panels, by: cut.parts)
+        var panel = divide(part &* cut.panels, by: cut.parts)
+        while panel < end {
+            let column = group &* job.rows &+ panel &* Tile<E>.columns
+            let columns = Swift.min(Tile<E>.columns, job.rows &- panel &* Tile<E>.columns)
+            let b = weights + (group &* cut.panels &+ panel) &* cut.panelElements
+            if job.isNatural {
+                let c = job.result + (first &* job.resultChannels &+ column)
+                multiply(packed, b, into: c, job.resultChannels, count, column: column, columns)
+            } else {
+                multiply(packed, b, into: tile, Tile<E>.columns, count, column: column, columns)
+                scatter(tile, first: first, count: count, column: column, columns)
+            }
+            panel &+= 1
+        }
+    }
+
+    /// All pixels by one panel, block of depth after block of depth.
+    private func multiply(
+        _ a: UnsafePointer<E>, _ b: UnsafePointer<E>, into c: UnsafeMutablePointer<E>, _ cRow: Int, _ count: Int,
+        column: Int, _ columns: Int
+    ) {
+        var epilogue = Epilogue<E>.nothing
+        epilogue.relu = job.relu
+        if let bias = job.bias {
+            epilogue.bias = .perColumn
+            epilogue.values = bias + column
+        }
+        let narrow = columns <= E.Lanes.width
+        let rows = RowCut(
+            count, highest: narrow ? DirectPanel<E>.highestNarrow : DirectPanel<E>.highest)
+        var d = 0
+        while d < cut.depthBlocks {
+            let k = d &* cut.depth
+            let depth = Swift.min(cut.depth, job.depth &- k)
+            let ahead = b + (k &+ depth) &* Tile<E>.columns
+            var strip = DirectPanel<E>(
+                depth: depth, a: a + k, aRow: cut.pitch, aDepth: 1, b: b + k &* Tile<E>.columns,
+                bRow: Tile<E>.columns, c: c, cRow: cRow, columns: columns, accumulate: d > 0,
+                epilogue: cut.depthBlocks == 1 ? epilogue : .nothing, fetches: true, ahead: ahead,
+                aheadEnd: ahead + depth &* Tile<E>.columns)
+            strip.run(rows, copy: nil)
+            d &+= 1
+        }
+        if cut.depthBlocks > 1 && !epilogue.isNothing {
+            Finish(epilogue).apply(to: c, cRow: cRow, row: 0, column: 0, rows: count, columns: columns)
+        }
+    }
+
+    private func scatter(_ tile: UnsafePointer<E>, first: Int, count: Int, column: Int, _ columns: Int) {
+        var w = remainder(first, by: job.grid.w)
+        var line = divide(first, by: job.grid.w)
+        var done = 0
+        while done < count {
+            let h = remainder(line, by: job.grid.h)
+            let plane = divide(line, by: job.grid.h)
+            let d = remainder(plane, by: job.grid.d)
+            let to = job.result + (job.place(divide(plane, by: job.grid.d), d, h, w) &+ column)
+            let some = Swift.min(job.grid.w &- w, count &- done)
+            var i = 0
+            while i < some {
+                copyRow(
+                    tile + (done &+ i) &* Tile<E>.columns, to + i &* job.resultStep.w &* job.resultChannels, columns)
+                i &+= 1
+            }
+            done &+= some
+            w = 0
+            line &+= 1
+        }
+    }
+}

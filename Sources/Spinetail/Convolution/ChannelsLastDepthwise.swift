@@ -1,0 +1,154 @@
+import CSpinetail
+
+/// Depthwise convolution with channels in the lanes: a task makes a row of pixels, some at a time for each vector of
+/// channels, so that a vector of weights serves all of them.
+extension ChannelsLast {
+    func runDepthwise() -> Int32 {
+        let size = MemoryLayout<E>.size
+        let width = E.Lanes.width
+        let workers = workerLimit()
+        let weightRow = roundUp(groups, width)
+        let weightBytes = roundUp(Swift.max(1, tapCount) &* weightRow &* size, 64)
+        let orderBytes = roundUp(kernel &* 8, 64)
+        let squareBytes = workers &* width &* width &* size
+        let workerBytes = roundUp(Swift.max(1, tapCount) &* MemoryLayout<DepthwiseTap>.stride, 64)
+        guard
+            let memory = Scratch.take(weightBytes &+ orderBytes &+ squareBytes &+ workers &* workerBytes)
+        else { return Status.noMemory }
+        defer { Scratch.give(memory) }
+        let packed = memory.assumingMemoryBound(to: E.self)
+        let order = (memory + weightBytes).assumingMemoryBound(to: Int.self)
+        listOrder(into: order)
+        // The groups' filters as the rows of one panel.
+        let filters = ChannelsLastFilters(
+            job: self, rows: groups, rowStride: weights.groupStride, groupStride: 0, end: weightsEnd,
+            outRow: weightRow, panelElements: 0, out: packed, order: order,
+            squares: (memory + weightBytes + orderBytes).assumingMemoryBound(to: E.self))
+        let status = parallel(filters.blocks, cost: groups &* kernel / 8, workers: workers, filters)
+        if status != Status.ok { return status }
+        return parallel(
+            images &* grid.d &* grid.h, cost: pixels &* groups &* (tapCount &+ 4) / 32, workers: workers,
+            DepthwiseRow(
+                job: self, weights: packed, weightRow: weightRow,
+                scratch: memory + weightBytes + orderBytes + squareBytes, workerBytes: workerBytes))
+    }
+}
+
+/// A tap that a row of pixels sees.
+private struct DepthwiseTap {
+    var w: Int  // its offset along the row
+    var source: Int  // and in elements, from the image's start
+    var weight: Int
+}
+
+private enum Pixels<let count: Int> {}
+
+private struct DepthwiseRow<E: Real>: ParallelTask {
+    let job: ChannelsLast<E>
+    let weights: UnsafePointer<E>
+    let weightRow: Int
+    let scratch: UnsafeMutableRawPointer
+    let workerBytes: Int
+
+    func run(_ index: Int, worker: Int) {
+        let h = remainder(index, by: job.grid.h)
+        let plane = divide(index, by: job.grid.h)
+        let d = remainder(plane, by: job.grid.d)
+        let image = divide(plane, by: job.grid.d)
+        let taps = (scratch + worker &* workerBytes).assumingMemoryBound(to: DepthwiseTap.self)
+        let count = listTaps(d, h, into: taps)
+        let from = job.source + image &* job.extent.count &* job.groups
+        let to = job.result + job.place(image, d, h, 0)
+        // Pixels whose taps are all inside.
+        var low = 0
+        var high = 0
+        var t = 0
+        while t < count {
+            low = Swift.min(low, taps[t].w)
+            high = Swift.max(high, taps[t].w)
+            t &+= 1
+        }
+        let last = job.extent.w &- 1 &- high
+        let inner = Swift.min(job.grid.w, pieces(0 &- low, job.step.w))
+        let outer = Swift.max(inner, last < 0 ? 0 : Swift.min(job.grid.w, divide(last, by: job.step.w) &+ 1))
+        var w = 0
+        while w < job.grid.w {
+            if w < inner || w >= outer {
+                row(Pixels<1>.self, w, from, to, taps, count, checks: true)
+                w &+= 1
+            } else if w &+ 8 <= outer {
+                row(Pixels<8>.self, w, from, to, taps, count, checks: false)
+                w &+= 8
+            } else if w &+ 4 <= outer {
+                row(Pixels<4>.self, w, from, to, taps, count, checks: false)
+                w &+= 4
+            } else {
+                row(Pixels<1>.self, w, from, to, taps, count, checks: false)
+                w &+= 1
+            }
+        }
+    }
+
+    private func listTaps(_ d: Int, _ h: Int, into taps: UnsafeMutablePointer<DepthwiseTap>) -> Int {
+        var made = 0
+        var t = 0
+        while t < job.tapCount {
+            let offset = job.taps[t].offset
+            let z = d &* job.step.d &+ offset.d
+            let y = h &* job.step.h &+ offset.h
+            if z >= 0 && z < job.extent.d && y >= 0 && y < job.extent.h {
+                let source = ((z &* job.extent.h &+ y) &* job.extent.w &+ offset.w) &* job.groups
+                (taps + made).initialize(to: DepthwiseTap(w: offset.w, source: source, weight: t &* weightRow))
+                made &+= 1
+            }
+            t &+= 1
+        }
+        return made
+    }
+
+    @inline(never)
+    private func row<let pixels: Int>(
+        _ some: Pixels<pixels>.Type, _ w: Int, _ from: UnsafePointer<E>, _ to: UnsafeMutablePointer<E>,
+        _ taps: UnsafePointer<DepthwiseTap>, _ count: Int, checks: Bool
+    ) {
+        let width = E.Lanes.width
+        let out = to + w &* job.resultStep.w &* job.groups
+        var c = 0
+        while c &+ width <= job.groups {
+            tile(some, w, c, width, from, out, taps, count, checks: checks)
+            c &+= width
+        }
+        if c < job.groups { tile(some, w, c, job.groups &- c, from, out, taps, count, checks: checks) }
+    }
+
+    @inline(__always)
+    private func tile<let pixels: Int>(
+        _ some: Pixels<pixels>.Type, _ w: Int, _ c: Int, _ valid: Int, _ from: UnsafePointer<E>,
+        _ to: UnsafeMutablePointer<E>, _ taps: UnsafePointer<DepthwiseTap>, _ count: Int, checks: Bool
+    ) {
+        let width = E.Lanes.width
+        let step = job.step.w &* job.groups
+        let resultStep = job.resultStep.w &* job.groups
+        var sums = InlineArray<pixels, E.Lanes> { _ in .zero }
+        let x = w &* job.step.w
+        let p = from + (x &* job.groups &+ c)
+        var t = 0
+        while t < count {
+            let tap = taps[t]
+            t &+= 1
+            if checks && (x &+ tap.w < 0 || x &+ tap.w >= job.extent.w) { continue }
+            let weight = E.Lanes.load(weights + (tap.weight &+ c))
+            let q = p + tap.source
+            for i in 0..<pixels {
+                let value = valid == width ? E.Lanes.load(q + i &* step) : E.Lanes.loadUpTo(q + i &* step, valid)
+                sums[unchecked: i] = E.Lanes.fma(value, weight, sums[unchecked: i])
+            }
+        }
+        let bias = job.bias.map { E.Lanes.loadUpTo($0 + c, valid) } ?? .zero
+        // max takes its second operand where the first is NaN, so a NaN sum stays NaN; -Inf leaves all as it is.
+        let least = E.Lanes(repeating: job.relu ? 0 : -E.infinity)
+        for i in 0..<pixels {
+            E.Lanes.max(least, sums[unchecked: i] + bias).storeUpTo(to + (c &+ i &* resultStep), valid)
+        }
+    }
+}

@@ -1,0 +1,46 @@
+"""Memory formats: what is copied, what keeps its layout, and convolutions that follow their input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import spinetail as st
+
+
+def test_formats():
+    x = st.arange(120.0).reshape(2, 3, 4, 5)
+    y = x.contiguous(memory_format=st.channels_last)
+    assert y.stride() == (60, 1, 15, 3) and np.array_equal(y.numpy(), x.numpy())
+    assert y.is_contiguous(memory_format=st.channels_last) and not y.is_contiguous()
+    assert x.is_contiguous() and not x.is_contiguous(memory_format=st.channels_last)
+    assert y.contiguous(memory_format=st.channels_last) is y and y.contiguous().is_contiguous()
+    assert x.to(memory_format=st.channels_last).stride() == y.stride()
+    assert y.to(st.float64).dtype is st.float64 and x.to(memory_format=st.preserve_format) is x
+    assert not x.is_contiguous(memory_format=st.channels_last_3d)
+    with pytest.raises(RuntimeError, match="takes 4 dimensions, got 3"):
+        x[0].contiguous(memory_format=st.channels_last)
+
+
+def test_gradients_pass_through():
+    x = st.ones(1, 2, 3, 3, requires_grad=True)
+    (x.contiguous(memory_format=st.channels_last) * 2).sum().backward()
+    assert np.array_equal(x.grad.numpy(), np.full((1, 2, 3, 3), 2.0))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_convolution_follows_its_input(groups):
+    st.manual_seed(0)
+    layer = st.nn.Conv2d(6, 12 if groups < 6 else 6, 3, stride=2, padding=1, groups=groups)
+    layer = layer.to(memory_format=st.channels_last)
+    results = []
+    for form in (st.contiguous_format, st.channels_last):
+        x = st.randn(2, 6, 9, 7, generator=st.Generator().manual_seed(1)).contiguous(memory_format=form)
+        x.requires_grad_()
+        y = layer(x)
+        assert y.is_contiguous(memory_format=form)
+        layer.zero_grad()
+        (y * y).sum().backward()
+        results.append([a.detach().numpy() for a in (y, x.grad, layer.weight.grad, layer.bias.grad)])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
