@@ -55,10 +55,10 @@ private func forward<E: Real>(
     let x = UnsafePointer(input.pointer(E.self) ?? y)
     let k = UnsafePointer(weight.pointer(E.self) ?? y)
     let b = bias.flatMap { $0.pointer(E.self) }.map { UnsafePointer($0) }
-    if given.channelsLast && !given.prefersWinograd(E.self) {
+    if given.channelsLast && (given.isDepthwise || !given.prefersWinograd(E.self)) {
         return given.forwardChannelsLast(result: y, source: x, weight: k, bias: b, relu: relu)
     }
-    if given.isDepthwise && !given.channelsLast {
+    if given.isDepthwise {
         return Depthwise<E>(shape: given, result: y, source: x, weight: k, bias: b, relu: relu, backward: false).run()
     }
     if given.prefersWinograd(E.self) {
@@ -107,10 +107,10 @@ private func backwardInput<E: Real>(
     let dy = UnsafePointer(doutput.pointer(E.self) ?? dx)
     let k = UnsafePointer(weight.pointer(E.self) ?? dx)
     let b = bias.flatMap { $0.pointer(E.self) }.map { UnsafePointer($0) }
-    if given.channelsLast && !(given.prefersWinograd(E.self) && given.padding.largest <= 2) {
+    if given.channelsLast && (given.isDepthwise || !given.prefersWinograd(E.self) || given.padding.largest > 2) {
         return given.backwardChannelsLast(result: dx, source: dy, weight: k, bias: b, relu: relu)
     }
-    if given.isDepthwise && !given.channelsLast {
+    if given.isDepthwise {
         return Depthwise<E>(shape: given, result: dx, source: dy, weight: k, bias: b, relu: relu, backward: true).run()
     }
     if given.prefersWinograd(E.self), given.padding.largest <= 2 {
