@@ -1,8 +1,8 @@
 import CSpinetail
 
 /// The gradient to the weights of a convolution whose arrays have their channels next to each other: a product with the
-/// pixels for its depth. Its rows are filters, read from doutput as they stand; its columns are (tap, channel), packed. A
-/// task makes some columns over all pixels, so there are no partial sums.
+/// pixels for its depth. Its rows are (tap, channel), packed; its columns are filters, read from doutput as they stand. A
+/// task makes some rows over all pixels, so there are no partial sums.
 struct ChannelsLastGradient<E: Real> {
     let job: ChannelsLast<E>  // its source is the input, its grid the output's pixels
     let doutput: UnsafePointer<E>
@@ -26,7 +26,7 @@ struct ChannelsLastGradient<E: Real> {
         let wanted = pieces(8, Swift.max(1, panels &* job.groups))
         let parts = Swift.max(1, Swift.min(wanted, job.rows / (2 &* DirectPanel<E>.highest)))
         let spanBytes = roundUp(Tile<E>.columns &* MemoryLayout<Span>.stride, 64)
-        let rows = pieces(job.rows, parts)
+        let rows = roundUp(pieces(job.rows, parts), Tile<E>.columns)
         let workerBytes = spanBytes &+ (Self.chunk &+ rows) &* Tile<E>.columns &* size
         let workers = workerLimit()
         guard let scratch = Scratch.take(workers &* workerBytes) else { return Status.noMemory }
@@ -63,18 +63,24 @@ private struct GradientPanel<E: Real>: ParallelTask {
         let pixels = (memory + spanBytes).assumingMemoryBound(to: E.self)
         let sums = pixels + ChannelsLastGradient<E>.chunk &* wide
         let spanCount = job.listSpans(from: from, to: to, group: group, into: spans)
-        let narrow = to &- from <= E.Lanes.width
-        let cut = RowCut(count, highest: narrow ? DirectPanel<E>.highestNarrow : DirectPanel<E>.highest)
+        let cut = RowCut(to &- from, highest: DirectPanel<E>.highest)
+        let narrowCut = RowCut(to &- from, highest: DirectPanel<E>.highestNarrow)
         let filter = group &* job.rows &+ row
         var first = 0
         while first < job.pixels {
             let some = Swift.min(ChannelsLastGradient<E>.chunk, job.pixels &- first)
             job.pack(first: first, count: some, spans, spanCount, into: pixels, pitch: wide)
-            var strip = DirectPanel<E>(
-                depth: some, a: gradient.doutput + (first &* gradient.filters &+ filter), aRow: 1,
-                aDepth: gradient.filters, b: pixels, bRow: wide, c: sums, cRow: wide, columns: to &- from,
-                accumulate: first > 0, epilogue: .nothing, fetches: false, ahead: pixels, aheadEnd: pixels)
-            strip.run(cut, copy: nil)
+            var column = 0
+            while column < count {
+                let columns = Swift.min(wide, count &- column)
+                var strip = DirectPanel<E>(
+                    depth: some, a: pixels, aRow: 1, aDepth: wide,
+                    b: gradient.doutput + (first &* gradient.filters &+ filter &+ column), bRow: gradient.filters,
+                    c: sums + column, cRow: rows, columns: columns, accumulate: first > 0, epilogue: .nothing,
+                    fetches: false, ahead: pixels, aheadEnd: pixels)
+                strip.run(columns <= E.Lanes.width ? narrowCut : cut, copy: nil)
+                column &+= columns
+            }
             first &+= some
         }
         var k = from
@@ -84,7 +90,7 @@ private struct GradientPanel<E: Real>: ParallelTask {
             let place = channel &* job.kernel &+ job.taps[tap].place
             var r = 0
             while r < count {
-                gradient.dweight[(filter &+ r) &* job.depth &+ place] = sums[r &* wide &+ k &- from]
+                gradient.dweight[(filter &+ r) &* job.depth &+ place] = sums[(k &- from) &* rows &+ r]
                 r &+= 1
             }
             k &+= 1
