@@ -23,8 +23,8 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     stride 1; an odd total puts the larger half behind). groups cuts channels and filters into independent convolutions.
     dtypes: float32 or float64, all the same; sums are made in that dtype. float16 and bfloat16 are computed in float32.
     Error: at most n·eps·Σ|w·x| for each element, n = C / groups · KH · KW. Where that takes fewer operations, float32
-    3×3 kernels with stride 1 go by Winograd's F(4×4, 3×3), whose error is within that bound too, but up to 1e-5 of the
-    largest element, where direct sums have 1e-6; `spinetail.ops.convolution.algorithm("direct")` is a context without.
+    3×3 kernels with stride 1 go by Winograd's F(4×4, 3×3), whose error is within that bound too, but up to 2e-5 of the
+    largest element, where direct sums have 3e-6; `spinetail.ops.convolution.algorithm("direct")` is a context without.
 
     Raises: TypeError for mixed or other dtypes, ValueError for shapes and parameters that do not fit.
 

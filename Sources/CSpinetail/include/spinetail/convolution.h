@@ -26,7 +26,7 @@ typedef struct spinetail_convolution {
 
 /// How a convolution and its gradient to the input are computed: what takes fewer cycles by count; directly, each sum as it
 /// is written; by Winograd's F(4×4, 3×3) wherever it can be (float32, two spatial axes, 3×3, stride and dilation 1, wide
-/// vectors), whose error is about 3e-7 · Σ|weight · input|, up to 1e-5 of the largest result, where a direct sum's is 1e-6.
+/// vectors), whose error is about 3e-7 · Σ|weight · input|, up to 2e-5 of the largest result, where a direct sum's is 3e-6.
 #define SPINETAIL_CONVOLUTION_AUTOMATIC 0
 #define SPINETAIL_CONVOLUTION_DIRECT 1
 #define SPINETAIL_CONVOLUTION_WINOGRAD 2
