@@ -83,17 +83,28 @@ private struct GradientPanel<E: Real>: ParallelTask {
             }
             first &+= some
         }
-        var k = from
-        while k < to {
-            let tap = divide(k, by: job.channels)
-            let channel = k &- tap &* job.channels
-            let place = channel &* job.kernel &+ job.taps[tap].place
-            var r = 0
-            while r < count {
-                gradient.dweight[(filter &+ r) &* job.depth &+ place] = sums[(k &- from) &* rows &+ r]
-                r &+= 1
+        store(sums, from: from, to: to, filter: filter, count: count)
+    }
+
+    /// Filter by filter: their weights lie at distances that share the cache's sets.
+    private func store(_ sums: UnsafePointer<E>, from: Int, to: Int, filter: Int, count: Int) {
+        let job = gradient.job
+        var r = 0
+        while r < count {
+            let out = gradient.dweight + (filter &+ r) &* job.depth
+            var tap = divide(from, by: job.channels)
+            var channel = from &- tap &* job.channels
+            var k = 0
+            while k < to &- from {
+                out[channel &* job.kernel &+ job.taps[tap].place] = sums[k &* rows &+ r]
+                k &+= 1
+                channel &+= 1
+                if channel == job.channels {
+                    channel = 0
+                    tap &+= 1
+                }
             }
-            k &+= 1
+            r &+= 1
         }
     }
 }
