@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from .._native import kernels
-from .arrays import FLOAT32, FLOAT64, empty, floating, is_half, normal_axis
+from .arrays import FLOAT32, FLOAT64, channels_behind, channels_second, empty, floating, is_half, normal_axis
+from .convolution import is_channels_last
 
 _forward = kernels.activation_forward
 _backward = kernels.activation_backward
@@ -32,10 +33,16 @@ def _apply(name: str, code: int, x: np.ndarray, alpha: float = 0.0, beta: float 
 
 def _convert(name: str, code: int, x: np.ndarray, alpha: float, beta: float) -> np.ndarray:
     """For half precision, any layout, or an error that deserves words."""
+    if _has_channels_last(x):  # so has the result
+        return channels_second(_forward(1, channels_behind(x), code, alpha, beta))
     values = floating(name, x)
     y = empty(values.shape, values.dtype)
     _forward(y, values, code, alpha, beta)
     return y.astype(x.dtype) if is_half(x.dtype) else y
+
+
+def _has_channels_last(x: np.ndarray) -> bool:
+    return type(x) is np.ndarray and (x.dtype is FLOAT32 or x.dtype is FLOAT64) and is_channels_last(x)
 
 
 def _derive(
@@ -45,6 +52,10 @@ def _derive(
         return _backward(2, grad, saved, code, alpha, beta)
     except (TypeError, ValueError):
         pass
+    if _has_channels_last(grad) and _has_channels_last(saved) and grad.dtype is saved.dtype:
+        g, s = channels_behind(grad), channels_behind(saved)
+        if g.shape == s.shape:
+            return channels_second(_backward(2, g, s, code, alpha, beta))
     g, s = pair(name, grad, saved)
     dx = empty(s.shape, s.dtype)
     _backward(dx, g, s, code, alpha, beta)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .._native import kernels
-from .arrays import FLOAT32, FLOAT64
+from .arrays import FLOAT32, FLOAT64, channels_behind, channels_second
+from .convolution import is_channels_last
 
 _LARGE = 32_768  # elements
 _ndarray, _numpys, _kernel = np.ndarray, np.add, kernels.add
@@ -22,5 +23,6 @@ def add(x: Any, y: Any, out: np.ndarray | None = None) -> Any:
                 made = _kernel(1 if out is None else out, x, y)  # 1: an output like the first input
                 return made if out is None else out
             except (TypeError, ValueError):  # strides, or an output of another kind
-                pass
+                if out is None and x.strides == y.strides and is_channels_last(x):
+                    return channels_second(_kernel(1, channels_behind(x), channels_behind(y)))
     return _numpys(x, y) if out is None else _numpys(x, y, out=out)

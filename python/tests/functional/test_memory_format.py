@@ -44,3 +44,32 @@ def test_convolution_follows_its_input(groups):
         results.append([a.detach().numpy() for a in (y, x.grad, layer.weight.grad, layer.bias.grad)])
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [st.float32, st.float64])
+@pytest.mark.parametrize("name", ["relu", "relu6", "hardswish", "silu", "sigmoid", "gelu", "tanh", "leaky_relu"])
+def test_activations_keep_the_layout(name, dtype):
+    function = getattr(st.nn.functional, name)
+    x = st.randn(2, 24, 30, 30, dtype=dtype)
+    turned = x.contiguous(memory_format=st.channels_last).requires_grad_()
+    x.requires_grad_()
+    wanted, found = function(x), function(turned)
+    assert found.is_contiguous(memory_format=st.channels_last) and st.equal(found, wanted)
+    grad = st.randn(2, 24, 30, 30, dtype=dtype)
+    wanted.backward(grad)
+    found.backward(grad.contiguous(memory_format=st.channels_last))
+    assert st.equal(turned.grad, x.grad)
+    other = turned.detach().requires_grad_()
+    function(other).backward(grad)  # of the other layout
+    assert st.equal(other.grad, x.grad)
+
+
+@pytest.mark.parametrize("size", [4, 40])  # for NumPy and for the kernel
+def test_sums_keep_the_layout(size):
+    x, y = st.randn(2, 16, size, size), st.randn(2, 16, size, size)
+    turned = x.contiguous(memory_format=st.channels_last)
+    found = turned + y.contiguous(memory_format=st.channels_last)
+    assert found.is_contiguous(memory_format=st.channels_last) and st.equal(found, x + y)
+    assert st.equal(turned + y, x + y)
+    turned += y
+    assert turned.is_contiguous(memory_format=st.channels_last) and st.equal(turned, x + y)
