@@ -53,7 +53,8 @@ struct SoftmaxState<E: Real> {
         most.store(blockLargest + first)
     }
 
-    /// Scores of one vector of queries become exponentials relative to the new largest score, and join its sum.
+    /// Scores of one vector of queries become exponentials relative to the new largest score, and join its sum: the
+    /// block's own are summed first, since each step of one long chain would be rounded to the whole sum's size.
     @inline(__always)
     func exponentiate(vector: Int, scores: UnsafeMutablePointer<E>, from: Int, end: Int) {
         let width = E.Lanes.width
@@ -67,7 +68,7 @@ struct SoftmaxState<E: Real> {
         let reference = E.Lanes.select(E.Lanes.equal(new, hidden), .zero, new)
         let scale = PowerOfTwo<E>.of(old - reference)
         scale.store(factor + at)
-        var total = E.Lanes.load(sum + at) * scale
+        var total = E.Lanes.zero
         var p = scores + (from &* AttentionBlock<E>.queries &+ at)
         var k = from
         while k < end {
@@ -77,6 +78,6 @@ struct SoftmaxState<E: Real> {
             p += AttentionBlock<E>.queries
             k &+= 1
         }
-        total.store(sum + at)
+        E.Lanes.fma(E.Lanes.load(sum + at), scale, total).store(sum + at)
     }
 }

@@ -19,31 +19,62 @@ enum ScoreTile<E: Real, let rows: Int, let vectors: Int> {
         let half = rows >> 1
         var key = keys
         var query = queries
+        let halved = depth >= leastHalved
+        var end = halved ? depth >> 1 : depth
         var k = 0
-        while k < depth {
-            let q0 = E.Lanes.load(query)
-            let q1 = vectors > 1 ? E.Lanes.load(query + width) : q0
-            let q2 = vectors > 2 ? E.Lanes.load(query + 2 &* width) : q0
-            // Two short loops: each is unrolled fully, and the sums stay in registers.
-            for r in 0..<half {
-                let value = E.Lanes(repeating: key[r &* keyRow])
-                s0[unchecked: r] = E.Lanes.fma(value, q0, s0[unchecked: r])
-                if vectors > 1 { s1[unchecked: r] = E.Lanes.fma(value, q1, s1[unchecked: r]) }
-                if vectors > 2 { s2[unchecked: r] = E.Lanes.fma(value, q2, s2[unchecked: r]) }
+        while true {
+            while k < end {
+                let q0 = E.Lanes.load(query)
+                let q1 = vectors > 1 ? E.Lanes.load(query + width) : q0
+                let q2 = vectors > 2 ? E.Lanes.load(query + 2 &* width) : q0
+                // Two short loops: each is unrolled fully, and the sums stay in registers.
+                for r in 0..<half {
+                    let value = E.Lanes(repeating: key[r &* keyRow])
+                    s0[unchecked: r] = E.Lanes.fma(value, q0, s0[unchecked: r])
+                    if vectors > 1 { s1[unchecked: r] = E.Lanes.fma(value, q1, s1[unchecked: r]) }
+                    if vectors > 2 { s2[unchecked: r] = E.Lanes.fma(value, q2, s2[unchecked: r]) }
+                }
+                for r in half..<rows {
+                    let value = E.Lanes(repeating: key[r &* keyRow])
+                    s0[unchecked: r] = E.Lanes.fma(value, q0, s0[unchecked: r])
+                    if vectors > 1 { s1[unchecked: r] = E.Lanes.fma(value, q1, s1[unchecked: r]) }
+                    if vectors > 2 { s2[unchecked: r] = E.Lanes.fma(value, q2, s2[unchecked: r]) }
+                }
+                key += 1
+                query += stride
+                k &+= 1
             }
-            for r in half..<rows {
-                let value = E.Lanes(repeating: key[r &* keyRow])
-                s0[unchecked: r] = E.Lanes.fma(value, q0, s0[unchecked: r])
-                if vectors > 1 { s1[unchecked: r] = E.Lanes.fma(value, q1, s1[unchecked: r]) }
-                if vectors > 2 { s2[unchecked: r] = E.Lanes.fma(value, q2, s2[unchecked: r]) }
-            }
-            key += 1
-            query += stride
-            k &+= 1
+            if end == depth { break }
+            end = depth
+            put(&s0, out)
+            if vectors > 1 { put(&s1, out + width) }
+            if vectors > 2 { put(&s2, out + 2 &* width) }
+        }
+        if halved {
+            add(&s0, out)
+            if vectors > 1 { add(&s1, out + width) }
+            if vectors > 2 { add(&s2, out + 2 &* width) }
         }
         finish(&s0, out, largest)
         if vectors > 1 { finish(&s1, out + width, largest.map { $0 + width }) }
         if vectors > 2 { finish(&s2, out + 2 &* width, largest.map { $0 + 2 &* width }) }
+    }
+
+    /// From this depth on the two halves are summed apart: half as much rounding.
+    @inline(__always) private static var leastHalved: Int { 16 }
+
+    /// The sums of a first half wait where the scores are going to be.
+    @inline(__always)
+    private static func put(_ s: inout InlineArray<rows, E.Lanes>, _ out: UnsafeMutablePointer<E>) {
+        for r in 0..<rows {
+            s[unchecked: r].store(out + r &* AttentionBlock<E>.queries)
+            s[unchecked: r] = .zero
+        }
+    }
+
+    @inline(__always)
+    private static func add(_ s: inout InlineArray<rows, E.Lanes>, _ out: UnsafeMutablePointer<E>) {
+        for r in 0..<rows { s[unchecked: r] = s[unchecked: r] + E.Lanes.load(out + r &* AttentionBlock<E>.queries) }
     }
 
     @inline(__always)

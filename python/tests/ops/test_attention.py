@@ -287,6 +287,21 @@ def test_large_scores(dtype):
     assert_near(ops.scaled_dot_product_attention(q, k, v, scale=-0.7), attention(q, k, v, scale=-0.7)[0], dtype, 2)
 
 
+@pytest.mark.parametrize("queries", [2, 96])
+def test_many_keys_round_little(queries):
+    """Weights that sum to one: what is left of the difference is how they and their products are summed."""
+    q, k, v, _ = operands((1, 1, 1, queries, 4096, 40, 40), np.float32)
+    assert np.abs(ops.scaled_dot_product_attention(q, k, np.ones_like(v)) - 1).max() <= 4e-7
+
+
+def test_scores_round_little():
+    """The root mean square; one chain of products over the width would leave 9e-8 of the largest."""
+    q, k, v, _ = operands((1, 1, 1, 96, 2048, 64, 64), np.float32)
+    expected = attention(q, k, v)[0]
+    error = ops.scaled_dot_product_attention(q, k, v) - expected
+    assert np.sqrt(np.mean(error**2)) <= 7.5e-8 * np.abs(expected).max()
+
+
 def test_halves_are_computed_in_float32():
     q, k, v, _ = operands((1, 2, 2, 9, 12, 8, 8), np.float16)
     out, saved = ops.scaled_dot_product_attention_forward(q, k, v)
