@@ -105,23 +105,26 @@ enum AttentionProduct<E: Real> {
                 let rowsHere = Swift.min(left, tileRows(left))
                 if queriesAreRows {
                     // What all of the tile's queries see, then what only some of them do.
-                    let from = band.firstKey(row &+ rowsHere &- 1)
-                    let until = band.endKey(row, depth)
+                    let here = band.block(query: row, key: 0)
+                    let from = here.firstKey(rowsHere &- 1)
+                    let until = here.endKey(0, depth)
+                    let end = here.endKey(rowsHere &- 1, depth)
+                    let wedge = here.last >= -1 && until >= from ? end &- until : 0
                     let shared = Swift.max(0, until &- from)
                     step(
-                        left, shared, a + (row &+ from &* stride), 1, stride, panel + from &* bDepth, bDepth, p, cRow,
-                        f, pair)
-                    let here = band.block(query: row, key: 0)
-                    if here.clips(queries: rowsHere, keys: depth) {
+                        left, shared, wedge, a + (row &+ from &* stride), 1, stride, panel + from &* bDepth, bDepth, p,
+                        cRow, f, pair)
+                    if from > 0 || until &+ wedge < end {
+                        let some = shared &+ wedge > 0
                         edges(
-                            rowsHere, until: shared > 0 ? from : depth, from: shared > 0 ? until : depth, depth, here,
+                            rowsHere, until: some ? from : depth, from: some ? until &+ wedge : depth, depth, here,
                             a + row, panel, bDepth, p, cRow, pair)
                     }
                 } else {
                     let from = band.firstQuery(row)
                     let until = band.endQuery(row &+ rowsHere &- 1, depth)
                     step(
-                        left, Swift.max(0, until &- from), a + (row &* stride &+ from), stride, 1,
+                        left, Swift.max(0, until &- from), 0, a + (row &* stride &+ from), stride, 1,
                         panel + from &* bDepth,
                         bDepth, p, cRow, f, pair)
                 }
@@ -165,37 +168,44 @@ enum AttentionProduct<E: Real> {
 
     @inline(__always)
     static func step(
-        _ left: Int, _ depth: Int, _ a: UnsafePointer<E>, _ aRow: Int, _ aDepth: Int, _ b: UnsafePointer<E>,
+        _ left: Int, _ depth: Int, _ wedge: Int, _ a: UnsafePointer<E>, _ aRow: Int, _ aDepth: Int,
+        _ b: UnsafePointer<E>,
         _ bDepth: Int, _ c: UnsafeMutablePointer<E>, _ cRow: Int, _ factor: UnsafePointer<E>?, _ pair: Bool
     ) {
         if left < AttentionBlock<E>.outputRows {
             if pair {
                 SumTile<E, 4, 2>.multiply(
-                    depth: depth, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c, cRow: cRow,
+                    depth: depth, wedge: wedge, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c,
+                    cRow: cRow,
                     validRows: left, factor: factor)
             } else {
                 SumTile<E, 4, 1>.multiply(
-                    depth: depth, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c, cRow: cRow,
+                    depth: depth, wedge: wedge, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c,
+                    cRow: cRow,
                     validRows: left, factor: factor)
             }
         } else if AttentionBlock<E>.isWide {
             if pair {
                 SumTile<E, 12, 2>.multiply(
-                    depth: depth, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c, cRow: cRow,
+                    depth: depth, wedge: wedge, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c,
+                    cRow: cRow,
                     validRows: 12, factor: factor)
             } else {
                 SumTile<E, 12, 1>.multiply(
-                    depth: depth, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c, cRow: cRow,
+                    depth: depth, wedge: wedge, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c,
+                    cRow: cRow,
                     validRows: 12, factor: factor)
             }
         } else {
             if pair {
                 SumTile<E, 6, 2>.multiply(
-                    depth: depth, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c, cRow: cRow,
+                    depth: depth, wedge: wedge, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c,
+                    cRow: cRow,
                     validRows: 6, factor: factor)
             } else {
                 SumTile<E, 6, 1>.multiply(
-                    depth: depth, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c, cRow: cRow,
+                    depth: depth, wedge: wedge, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c,
+                    cRow: cRow,
                     validRows: 6, factor: factor)
             }
         }

@@ -95,10 +95,11 @@ enum ScoreTile<E: Real, let rows: Int, let vectors: Int> {
 enum SumTile<E: Real, let rows: Int, let vectors: Int> {
     /// - a: element (row, k) at a[row · aRow + k · aDepth]
     /// - b: rows of vectors, `bDepth` apart
+    /// - wedge: how many further b there are, the first for all rows but row 0, the next for all but rows 0 and 1, …
     /// - factor: per row; nil: c holds nothing yet
     @inline(__always)
     static func multiply(
-        depth: Int, a: UnsafePointer<E>, aRow: Int, aDepth: Int, b: UnsafePointer<E>, bDepth: Int,
+        depth: Int, wedge: Int, a: UnsafePointer<E>, aRow: Int, aDepth: Int, b: UnsafePointer<E>, bDepth: Int,
         c: UnsafeMutablePointer<E>, cRow: Int, validRows: Int, factor: UnsafePointer<E>?
     ) {
         let width = E.Lanes.width
@@ -120,6 +121,28 @@ enum SumTile<E: Real, let rows: Int, let vectors: Int> {
                 let value = E.Lanes(repeating: a[r &* aRow])
                 s0[unchecked: r] = E.Lanes.fma(value, b0, s0[unchecked: r])
                 if vectors > 1 { s1[unchecked: r] = E.Lanes.fma(value, b1, s1[unchecked: r]) }
+            }
+            a += aDepth
+            b += bDepth
+            k &+= 1
+        }
+        k = 1
+        while k <= wedge {
+            let b0 = E.Lanes.load(b)
+            let b1 = vectors > 1 ? E.Lanes.load(b + width) : b0
+            for r in 0..<half {
+                if r >= k {
+                    let value = E.Lanes(repeating: a[r &* aRow])
+                    s0[unchecked: r] = E.Lanes.fma(value, b0, s0[unchecked: r])
+                    if vectors > 1 { s1[unchecked: r] = E.Lanes.fma(value, b1, s1[unchecked: r]) }
+                }
+            }
+            for r in half..<rows {
+                if r >= k {
+                    let value = E.Lanes(repeating: a[r &* aRow])
+                    s0[unchecked: r] = E.Lanes.fma(value, b0, s0[unchecked: r])
+                    if vectors > 1 { s1[unchecked: r] = E.Lanes.fma(value, b1, s1[unchecked: r]) }
+                }
             }
             a += aDepth
             b += bDepth
