@@ -42,7 +42,7 @@ def _convert(name: str, code: int, x: np.ndarray, alpha: float, beta: float) -> 
 
 
 def _has_channels_last(x: np.ndarray) -> bool:
-    return type(x) is np.ndarray and (x.dtype is FLOAT32 or x.dtype is FLOAT64) and is_channels_last(x)
+    return type(x) is np.ndarray and x.dtype.char in "fd" and is_channels_last(x)
 
 
 def _derive(
@@ -52,7 +52,7 @@ def _derive(
         return _backward(2, grad, saved, code, alpha, beta)
     except (TypeError, ValueError):
         pass
-    if _has_channels_last(grad) and _has_channels_last(saved) and grad.dtype is saved.dtype:
+    if _has_channels_last(grad) and _has_channels_last(saved) and grad.dtype == saved.dtype:
         g, s = channels_behind(grad), channels_behind(saved)
         if g.shape == s.shape:
             return channels_second(_backward(2, g, s, code, alpha, beta))

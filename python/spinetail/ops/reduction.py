@@ -148,7 +148,9 @@ def _strided(x: Array, axes: tuple[int, ...], keepdims: bool, operation: int, pa
 
 def _native(x: Array) -> Array:
     """A copy as the kernels take it, with the very dtype that the quick checks look for."""
-    return np.array(x, FLOAT32 if x.dtype.itemsize == 4 else FLOAT64, order="C")
+    copy = _empty(x.shape, FLOAT32 if x.dtype.itemsize == 4 else FLOAT64)  # numpy.array keeps an equal dtype
+    copy[...] = x
+    return copy
 
 
 def _in_steps(x: Array, axes: list[int], keepdims: bool, operation: int, parameter: float) -> Array:

@@ -531,3 +531,13 @@ def test_algorithm_names():
     with pytest.raises(ValueError, match="algorithm must be one of automatic, direct, winograd, got 'fft'"):
         with ops.algorithm("fft"):
             pass
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize("dtype", [np.float32, np.dtype(">f8")])
+def test_channels_moved_behind(channels, dtype):
+    x = np.random.default_rng(0).normal(size=(2, channels, 60, 70)).astype(dtype)
+    for array in (x, x[:, :, ::-1], ops.channels_last(x)):
+        found = ops.channels_last(array)
+        assert found.transpose(0, 2, 3, 1).flags.c_contiguous and found.dtype.isnative
+        np.testing.assert_array_equal(found, array)

@@ -269,3 +269,9 @@ def test_what_the_kernel_refuses(change, error):
         kernels.reduction(*arguments.values())
     if arguments["values"] is not None:
         assert set(np.asarray(arguments["values"]).tolist()) <= {7.0, 0.0}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_dtype_that_is_equal_but_not_the_same_object(order):
+    x = np.asarray(np.ones((2, 3, 4), np.float32, order=order), np.dtype(np.float32).newbyteorder("="))
+    assert ops.sum(x, (0, 2)).tolist() == [8.0] * 3 and ops.find(x, 1, False, True)[1].shape == (2, 4)
