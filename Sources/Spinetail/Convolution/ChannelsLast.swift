@@ -21,6 +21,9 @@ struct ChannelsLast<E: Real> {
     var resultStep: Space  // result pixels per pixel of the grid
     var bias: UnsafePointer<E>?
     var relu: Bool
+    /// Weights that have been packed before, and what else is done to results after the bias.
+    var prepared: UnsafePointer<E>? = nil
+    var finish: Finish<E>? = nil
 
     @inline(__always) var sourceChannels: Int { groups &* channels }
     @inline(__always) var resultChannels: Int { groups &* rows }
@@ -37,13 +40,16 @@ struct ChannelsLast<E: Real> {
 
     func run() -> Int32 {
         if images == 0 || grid.count == 0 || rows == 0 || groups == 0 { return Status.ok }
-        if channels == 1 && rows == 1 && groups > 1 { return runDepthwise() }
-        return isProduct ? runProduct() : runBlocks()
+        if isDepthwise { return runDepthwise() }
+        return isPointwise && groups == 1 && prepared == nil ? runProduct() : runBlocks()
     }
 
+    var isDepthwise: Bool { Self.isDepthwise(groups: groups, channels: channels, rows: rows) }
+    static func isDepthwise(groups: Int, channels: Int, rows: Int) -> Bool { channels == 1 && rows == 1 && groups > 1 }
+
     /// Whether it is a 1×1 convolution that takes every pixel.
-    var isProduct: Bool {
-        groups == 1 && kernel == 1 && tapCount == 1 && step == .ones && isNatural && grid == extent
+    var isPointwise: Bool {
+        kernel == 1 && tapCount == 1 && step == .ones && isNatural && grid == extent
             && taps.pointee.offset == Space(0, 0, 0)
     }
 
@@ -69,19 +75,32 @@ extension ConvolutionShape {
         result: UnsafeMutablePointer<E>, source: UnsafePointer<E>, weight: UnsafePointer<E>, bias: UnsafePointer<E>?,
         relu: Bool
     ) -> Int32 {
-        let tapCount = kernel.count
-        guard let memory = Scratch.take(tapCount &* MemoryLayout<Tap>.stride) else { return Status.noMemory }
+        withTaps { taps in
+            channelsLast(taps, result: result, source: source, weight: weight, bias: bias, relu: relu).run()
+        }
+    }
+
+    @inline(__always)
+    func withTaps(_ body: (UnsafeMutablePointer<Tap>) -> Int32) -> Int32 {
+        guard let memory = Scratch.take(kernel.count &* MemoryLayout<Tap>.stride) else { return Status.noMemory }
         defer { Scratch.give(memory) }
         let taps = memory.assumingMemoryBound(to: Tap.self)
         listTaps(into: taps)
+        return body(taps)
+    }
+
+    func channelsLast<E: Real>(
+        _ taps: UnsafeMutablePointer<Tap>, result: UnsafeMutablePointer<E>, source: UnsafePointer<E>,
+        weight: UnsafePointer<E>, bias: UnsafePointer<E>?, relu: Bool
+    ) -> ChannelsLast<E> {
+        let tapCount = kernel.count
         return ChannelsLast<E>(
             source: source, extent: input, step: stride, images: images, grid: output, taps: taps, tapCount: tapCount,
             kernel: tapCount, groups: groups, channels: groupChannels, rows: groupFilters,
             weights: Weights(
                 base: weight, groupStride: groupFilters &* groupChannels &* tapCount,
                 rowStride: groupChannels &* tapCount, channelStride: tapCount),
-            result: result, resultExtent: output, resultStep: .ones, bias: bias, relu: relu
-        ).run()
+            result: result, resultExtent: output, resultStep: .ones, bias: bias, relu: relu)
     }
 
     /// Input positions that share their remainder by the stride see the same taps: one job for each such phase.

@@ -10,6 +10,8 @@ struct ChannelsLastCut<E: Real> {
     let panels: Int
     let parts: Int  // tasks that share the filters of a block
     let panelElements: Int
+    /// Whether pixels are rows of the product as they stand, and not packed.
+    let isStanding: Bool
 
     /// Packed pixels of a block, and the depth whose weights stay in the second-level cache.
     private static var blockBytes: Int { 512 << 10 }
@@ -18,12 +20,13 @@ struct ChannelsLastCut<E: Real> {
     init(_ job: ChannelsLast<E>) {
         let size = MemoryLayout<E>.size
         let highest = DirectPanel<E>.highest
-        pitch = roundUp(Swift.max(1, job.depth), 64 / size) &+ 64 / size
+        isStanding = job.isPointwise && remainder(job.sourceChannels &* size, by: 4096) != 0
+        pitch = isStanding ? job.sourceChannels : roundUp(Swift.max(1, job.depth), 64 / size) &+ 64 / size
         depthBlocks = Swift.max(1, pieces(job.depth, Self.depthBytes / size))
         depth = pieces(job.depth, depthBlocks)
         panels = pieces(job.rows, Tile<E>.columns)
         panelElements = job.depth &* Tile<E>.columns
-        let fitting = divide(Self.blockBytes, by: pitch &* size &* highest) &* highest
+        let fitting = divide(Self.blockBytes, by: Swift.max(1, pitch &* size &* highest)) &* highest
         let most = Swift.min(job.pixels, Swift.max(4 &* highest, Swift.min(8 &* highest, fitting)))
         var count = pieces(job.pixels, most)
         if count > 1 { count = Swift.max(count, Swift.min(roundUp(count, 4), job.pixels / highest)) }
@@ -38,31 +41,21 @@ extension ChannelsLast {
         let size = MemoryLayout<E>.size
         let cut = ChannelsLastCut(self)
         let workers = workerLimit()
-        let width = E.Lanes.width
-        let orderBytes = roundUp(kernel &* 8, 64)
         let spanBytes = roundUp(Swift.max(1, tapCount) &* MemoryLayout<Span>.stride, 64)
-        let weightBytes = roundUp(groups &* cut.panels &* cut.panelElements &* size, 4096)
-        let squareBytes = workers &* width &* width &* size
-        let workerBytes =
-            roundUp((cut.block &* (cut.pitch &+ Tile<E>.columns)) &* size, 4096) &+ spanBytes &+ 128
-        guard
-            let memory = Scratch.take(weightBytes &+ orderBytes &+ squareBytes &+ workers &* workerBytes)
-        else { return Status.noMemory }
+        let weightBytes = prepared == nil ? roundUp(packedElements &* size, 4096) : 0
+        let packedPixel = (cut.isStanding ? 0 : cut.pitch) &+ Tile<E>.columns
+        let workerBytes = roundUp(cut.block &* packedPixel &* size, 4096) &+ spanBytes &+ 128
+        guard let memory = Scratch.take(weightBytes &+ workers &* workerBytes) else { return Status.noMemory }
         defer { Scratch.give(memory) }
         let packed = memory.assumingMemoryBound(to: E.self)
-        let order = (memory + weightBytes).assumingMemoryBound(to: Int.self)
-        listOrder(into: order)
-        let filters = ChannelsLastFilters(
-            job: self, rows: rows, rowStride: weights.rowStride, groupStride: weights.groupStride, end: weightsEnd,
-            outRow: Tile<E>.columns, panelElements: cut.panelElements, out: packed, order: order,
-            squares: (memory + weightBytes + orderBytes).assumingMemoryBound(to: E.self))
-        let status = parallel(
-            groups &* filters.blocks, cost: groups &* rows &* depth / 8, workers: workers, filters)
-        if status != Status.ok { return status }
+        if prepared == nil {
+            let status = packWeights(into: packed, workers)
+            if status != Status.ok { return status }
+        }
         return parallel(
             groups &* cut.blocks &* cut.parts, cost: pixels &* resultChannels &* (depth &+ 16) / 56, workers: workers,
             ChannelsLastBlock(
-                job: self, cut: cut, weights: packed, scratch: memory + weightBytes + orderBytes + squareBytes,
+                job: self, cut: cut, weights: prepared ?? UnsafePointer(packed), scratch: memory + weightBytes,
                 workerBytes: workerBytes, spanBytes: spanBytes))
     }
 }
@@ -82,13 +75,17 @@ private struct ChannelsLastBlock<E: Real>: ParallelTask {
         let number = remainder(rest, by: cut.blocks)
         let group = divide(rest, by: cut.blocks)
         let memory = scratch + worker &* workerBytes
-        let spans = memory.assumingMemoryBound(to: Span.self)
-        let packed = (memory + spanBytes).assumingMemoryBound(to: E.self)
-        let tile = packed + cut.block &* cut.pitch
         let first = number &* cut.block
         let count = Swift.min(cut.block, job.pixels &- first)
-        let spanCount = job.listSpans(from: 0, to: job.depth, group: group, into: spans)
-        job.pack(first: first, count: count, spans, spanCount, into: packed, pitch: cut.pitch)
+        let tile = (memory + spanBytes).assumingMemoryBound(to: E.self)
+        var pixels = job.source + (first &* job.sourceChannels &+ group &* job.channels)
+        if !cut.isStanding {
+            let packed = tile + cut.block &* Tile<E>.columns
+            let spans = memory.assumingMemoryBound(to: Span.self)
+            let spanCount = job.listSpans(from: 0, to: job.depth, group: group, into: spans)
+            job.pack(first: first, count: count, spans, spanCount, into: packed, pitch: cut.pitch)
+            pixels = UnsafePointer(packed)
+        }
         let end = divide((part &+ 1) &* cut.panels, by: cut.parts)
         var panel = divide(part &* cut.panels, by: cut.parts)
         while panel < end {
@@ -97,9 +94,10 @@ private struct ChannelsLastBlock<E: Real>: ParallelTask {
             let b = weights + (group &* cut.panels &+ panel) &* cut.panelElements
             if job.isNatural {
                 let c = job.result + (first &* job.resultChannels &+ column)
-                multiply(packed, b, into: c, job.resultChannels, count, column: column, columns)
+                multiply(pixels, b, into: c, job.resultChannels, count, column: column, columns)
+                finish(c, first: first, count: count, column: column, columns)
             } else {
-                multiply(packed, b, into: tile, Tile<E>.columns, count, column: column, columns)
+                multiply(pixels, b, into: tile, Tile<E>.columns, count, column: column, columns)
                 scatter(tile, first: first, count: count, column: column, columns)
             }
             panel &+= 1
@@ -136,6 +134,12 @@ private struct ChannelsLastBlock<E: Real>: ParallelTask {
         if cut.depthBlocks > 1 && !epilogue.isNothing {
             Finish(epilogue).apply(to: c, cRow: cRow, row: 0, column: 0, rows: count, columns: columns)
         }
+    }
+
+    /// What is left to do to results that stand in their place.
+    private func finish(_ c: UnsafeMutablePointer<E>, first: Int, count: Int, column: Int, _ columns: Int) {
+        job.finish?.apply(
+            to: c, cRow: job.resultChannels, row: first, column: column, rows: count, columns: columns)
     }
 
     private func scatter(_ tile: UnsafePointer<E>, first: Int, count: Int, column: Int, _ columns: Int) {

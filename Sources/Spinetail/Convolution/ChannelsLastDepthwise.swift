@@ -5,32 +5,21 @@ import CSpinetail
 extension ChannelsLast {
     func runDepthwise() -> Int32 {
         let size = MemoryLayout<E>.size
-        let width = E.Lanes.width
         let workers = workerLimit()
-        let weightRow = roundUp(groups, width)
-        let weightBytes = roundUp(Swift.max(1, tapCount) &* weightRow &* size, 64)
-        let orderBytes = roundUp(kernel &* 8, 64)
-        let squareBytes = workers &* width &* width &* size
+        let weightBytes = prepared == nil ? roundUp(packedElements &* size, 64) : 0
         let workerBytes = roundUp(Swift.max(1, tapCount) &* MemoryLayout<DepthwiseTap>.stride, 64)
-        guard
-            let memory = Scratch.take(weightBytes &+ orderBytes &+ squareBytes &+ workers &* workerBytes)
-        else { return Status.noMemory }
+        guard let memory = Scratch.take(weightBytes &+ workers &* workerBytes) else { return Status.noMemory }
         defer { Scratch.give(memory) }
         let packed = memory.assumingMemoryBound(to: E.self)
-        let order = (memory + weightBytes).assumingMemoryBound(to: Int.self)
-        listOrder(into: order)
-        // The groups' filters as the rows of one panel.
-        let filters = ChannelsLastFilters(
-            job: self, rows: groups, rowStride: weights.groupStride, groupStride: 0, end: weightsEnd,
-            outRow: weightRow, panelElements: 0, out: packed, order: order,
-            squares: (memory + weightBytes + orderBytes).assumingMemoryBound(to: E.self))
-        let status = parallel(filters.blocks, cost: groups &* kernel / 8, workers: workers, filters)
-        if status != Status.ok { return status }
+        if prepared == nil {
+            let status = packWeights(into: packed, workers)
+            if status != Status.ok { return status }
+        }
         return parallel(
             images &* grid.d &* grid.h, cost: pixels &* groups &* (tapCount &+ 4) / 32, workers: workers,
             DepthwiseRow(
-                job: self, weights: packed, weightRow: weightRow,
-                scratch: memory + weightBytes + orderBytes + squareBytes, workerBytes: workerBytes))
+                job: self, weights: prepared ?? UnsafePointer(packed), weightRow: roundUp(groups, E.Lanes.width),
+                scratch: memory + weightBytes, workerBytes: workerBytes))
     }
 }
 
@@ -87,6 +76,8 @@ private struct DepthwiseRow<E: Real>: ParallelTask {
                 w &+= 1
             }
         }
+        job.finish?.apply(
+            to: to, cRow: job.groups, row: index &* job.grid.w, column: 0, rows: job.grid.w, columns: job.groups)
     }
 
     private func listTaps(_ d: Int, _ h: Int, into taps: UnsafeMutablePointer<DepthwiseTap>) -> Int {

@@ -4,12 +4,12 @@ import CSpinetail
 /// for rows that are not there. A task takes one vector of rows.
 struct ChannelsLastFilters<E: Real>: ParallelTask {
     let job: ChannelsLast<E>
-    let rows: Int  // of one group
-    let rowStride: Int
-    let groupStride: Int
+    var rows: Int  // of one group
+    var rowStride: Int
+    var groupStride: Int
     let end: UnsafePointer<E>  // of the weights
-    let outRow: Int
-    let panelElements: Int
+    var outRow: Int
+    var panelElements: Int
     let out: UnsafeMutablePointer<E>
     let order: UnsafePointer<Int>  // by place in the kernel: which tap it is, or -1
     let squares: UnsafeMutablePointer<E>  // of width · width for each worker
@@ -87,8 +87,44 @@ struct ChannelsLastFilters<E: Real>: ParallelTask {
 }
 
 extension ChannelsLast {
+    var packedElements: Int {
+        Self.packedElements(groups: groups, channels: channels, rows: rows, taps: tapCount)
+    }
+
+    /// Elements of all packed weights: panels for each group, or all groups' filters as one panel's rows.
+    static func packedElements(groups: Int, channels: Int, rows: Int, taps: Int) -> Int {
+        if isDepthwise(groups: groups, channels: channels, rows: rows) { return taps &* roundUp(groups, E.Lanes.width) }
+        return groups &* pieces(rows, Tile<E>.columns) &* taps &* channels &* Tile<E>.columns
+    }
+
+    func packWeights(into out: UnsafeMutablePointer<E>, _ workers: Int) -> Int32 {
+        let width = E.Lanes.width
+        let orderBytes = roundUp(kernel &* 8, 64)
+        guard let memory = Scratch.take(orderBytes &+ workers &* width &* width &* MemoryLayout<E>.size) else {
+            return Status.noMemory
+        }
+        defer { Scratch.give(memory) }
+        let order = memory.assumingMemoryBound(to: Int.self)
+        listOrder(into: order)
+        var task = ChannelsLastFilters(
+            job: self, rows: rows, rowStride: weights.rowStride, groupStride: weights.groupStride,
+            end: weights.base + groups &* weights.groupStride, outRow: Tile<E>.columns,
+            panelElements: depth &* Tile<E>.columns, out: out, order: order,
+            squares: (memory + orderBytes).assumingMemoryBound(to: E.self))
+        if isDepthwise {
+            task.rows = groups
+            task.rowStride = weights.groupStride
+            task.groupStride = 0
+            task.outRow = roundUp(groups, width)
+            task.panelElements = 0
+        }
+        return parallel(
+            isDepthwise ? task.blocks : groups &* task.blocks, cost: groups &* rows &* depth / 8, workers: workers, task
+        )
+    }
+
     /// Which tap a place in the kernel is, for packing weights.
-    func listOrder(into order: UnsafeMutablePointer<Int>) {
+    private func listOrder(into order: UnsafeMutablePointer<Int>) {
         var i = 0
         while i < kernel {
             order[i] = -1
@@ -100,6 +136,4 @@ extension ChannelsLast {
             i &+= 1
         }
     }
-
-    var weightsEnd: UnsafePointer<E> { weights.base + groups &* weights.groupStride }
 }

@@ -12,8 +12,8 @@ struct ChannelsLastGradient<E: Real> {
     @inline(__always) var filters: Int { job.resultChannels }
 
     func run() -> Int32 {
-        if job.channels == 1 && job.rows == 1 && job.groups > 1 { return runDepthwise() }
-        if job.isProduct {
+        if job.isDepthwise { return runDepthwise() }
+        if job.isPointwise && job.groups == 1 {
             return Product<E>(
                 rows: filters, columns: job.channels, depth: job.pixels,
                 a: Matrix(base: doutput, rowStride: 1, columnStride: filters),

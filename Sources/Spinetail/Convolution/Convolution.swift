@@ -8,7 +8,7 @@ public func spinetail_convolution_forward(
     var shape = ConvolutionShape()
     let status = shape.read(output: output, 1, input: input, 2, weight: weight, 3, parameters, 5, exact: true)
     if status != Status.ok { return status }
-    if let wrong = wrongBias(bias, shape.filters, output.dtype) { return wrong }
+    if let wrong = wrongBias(bias, 4, shape.filters, output.dtype) { return wrong }
     guard let relu = isRelu(activation) else { return Status.parameter(6) }
     if output.holds(Float.self) { return forward(Float.self, shape, output, input, weight, bias, relu: relu) }
     if output.holds(Double.self) { return forward(Double.self, shape, output, input, weight, bias, relu: relu) }
@@ -23,18 +23,19 @@ public func spinetail_convolution_backward_input(
     var shape = ConvolutionShape()
     let status = shape.read(output: doutput, 2, input: dinput, 1, weight: weight, 3, parameters, 5, exact: false)
     if status != Status.ok { return status }
-    if let wrong = wrongBias(bias, shape.channels, dinput.dtype) { return wrong }
+    if let wrong = wrongBias(bias, 4, shape.channels, dinput.dtype) { return wrong }
     guard let relu = isRelu(activation) else { return Status.parameter(6) }
     if dinput.holds(Float.self) { return backwardInput(Float.self, shape, dinput, doutput, weight, bias, relu: relu) }
     if dinput.holds(Double.self) { return backwardInput(Double.self, shape, dinput, doutput, weight, bias, relu: relu) }
     return Status.dtype(1)
 }
 
-private func wrongBias(_ bias: Descriptor?, _ count: Int, _ dtype: Int32) -> Int32? {
+/// What is wrong with a bias that is this argument.
+func wrongBias(_ bias: Descriptor?, _ argument: Int32, _ count: Int, _ dtype: Int32) -> Int32? {
     guard let bias else { return nil }
-    if bias.dtype != dtype { return Status.dtype(4) }
-    if !bias.hasShape(count) { return Status.shape(4) }
-    if !bias.isContiguous { return Status.layout(4) }
+    if bias.dtype != dtype { return Status.dtype(argument) }
+    if !bias.hasShape(count) { return Status.shape(argument) }
+    if !bias.isContiguous { return Status.layout(argument) }
     return nil
 }
 
@@ -62,12 +63,7 @@ private func forward<E: Real>(
         return Depthwise<E>(shape: given, result: y, source: x, weight: k, bias: b, relu: relu, backward: false).run()
     }
     if given.prefersWinograd(E.self) {
-        return Winograd<E>(
-            source: x, weight: k, result: y, bias: b, relu: relu, images: given.images, groups: given.groups,
-            channels: given.groupChannels, rows: given.groupFilters, input: given.input, output: given.output,
-            padding: given.padding, weightRow: 9 &* given.groupChannels, weightChannel: 9,
-            weightGroup: 9 &* given.groupChannels &* given.groupFilters, turned: false, channelsLast: given.channelsLast
-        ).run()
+        return given.winograd(result: y, source: x, weight: k, bias: b, relu: relu).run()
     }
     if given.prefersPlanar {
         return Planar(

@@ -72,13 +72,47 @@ struct ConvolutionShape {
             if !x.isChannelsLast { return Status.layout(i) }
             channelsLast = true
         }
-        if !k.isContiguous { return Status.layout(w) }
         images = x.extent(0)
-        channels = x.extent(1)
-        filters = k.extent(0)
-        groups = Int(truncatingIfNeeded: p.pointee.groups)
         input = Space(of: x)
         output = Space(of: y)
+        let status = read(weight: k, w, p, parameter)
+        if status != Status.ok { return status }
+        if channels != x.extent(1) { return Status.shape(i) }
+        if y.extent(0) != images || y.extent(1) != filters { return Status.shape(o) }
+        if exact {
+            let after = Space(p.pointee.padding_after)
+            if !reaches(input.d, output.d, kernel.d, stride.d, padding.d &+ after.d, dilation.d)
+                || !reaches(input.h, output.h, kernel.h, stride.h, padding.h &+ after.h, dilation.h)
+                || !reaches(input.w, output.w, kernel.w, stride.w, padding.w &+ after.w, dilation.w)
+            {
+                return Status.shape(o)
+            }
+        }
+        return Status.ok
+    }
+
+    /// The same where input and output must have their channels next to each other in memory.
+    mutating func readChannelsLast(
+        output y: Descriptor, _ o: Int32, input x: Descriptor, _ i: Int32, weight k: Descriptor, _ w: Int32,
+        _ p: UnsafePointer<spinetail_convolution>, _ parameter: Int32
+    ) -> Int32 {
+        let status = read(output: y, o, input: x, i, weight: k, w, p, parameter, exact: true)
+        if status != Status.ok { return status }
+        if !y.isChannelsLast { return Status.layout(o) }
+        if !x.isChannelsLast { return Status.layout(i) }
+        channelsLast = true
+        return Status.ok
+    }
+
+    /// What the weights and the parameters say, without input and output.
+    mutating func read(
+        weight k: Descriptor, _ w: Int32, _ p: UnsafePointer<spinetail_convolution>, _ parameter: Int32
+    ) -> Int32 {
+        if k.rank < 3 || k.rank > 5 { return Status.rank(w) }
+        if !k.isContiguous { return Status.layout(w) }
+        filters = k.extent(0)
+        groups = Int(truncatingIfNeeded: p.pointee.groups)
+        channels = groups &* k.extent(1)
         kernel = Space(of: k)
         stride = Space(p.pointee.stride)
         padding = Space(p.pointee.padding_before)
@@ -93,18 +127,8 @@ struct ConvolutionShape {
         {
             return Status.parameter(parameter)
         }
-        if groupChannels &* groups != channels { return Status.shape(i) }
-        if groupFilters &* groups != filters || k.extent(1) != groupChannels || kernel.smallest < 1 {
+        if groupFilters &* groups != filters || groupChannels != k.extent(1) || kernel.smallest < 1 {
             return Status.shape(w)
-        }
-        if y.extent(0) != images || y.extent(1) != filters { return Status.shape(o) }
-        if exact {
-            if !reaches(input.d, output.d, kernel.d, stride.d, padding.d &+ after.d, dilation.d)
-                || !reaches(input.h, output.h, kernel.h, stride.h, padding.h &+ after.h, dilation.h)
-                || !reaches(input.w, output.w, kernel.w, stride.w, padding.w &+ after.w, dilation.w)
-            {
-                return Status.shape(o)
-            }
         }
         return Status.ok
     }

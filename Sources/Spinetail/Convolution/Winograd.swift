@@ -24,6 +24,9 @@ struct Winograd<E: Real> {
     var turned: Bool
     /// Whether source and result have their channels next to each other in memory.
     var channelsLast: Bool
+    /// Weights that have been transformed before, and what else is done to results after the bias; channels last.
+    var prepared: UnsafePointer<E>? = nil
+    var finish: Finish<E>? = nil
 
     static var size: Int { 4 }
     static var points: Int { 36 }
@@ -31,6 +34,11 @@ struct Winograd<E: Real> {
     @inline(__always) var tilesDown: Int { pieces(output.h, Self.size) }
     @inline(__always) var tiles: Int { images &* tilesDown &* tilesAcross }
     @inline(__always) var rowPanels: Int { pieces(rows, Tile<E>.columns) }
+    /// Transformed weights of a group.
+    @inline(__always) var filterElements: Int { Self.filterElements(channels: channels, rows: rows) }
+    @inline(__always) static func filterElements(channels: Int, rows: Int) -> Int {
+        pieces(rows, Tile<E>.columns) &* points &* channels &* Tile<E>.columns
+    }
     /// Elements from one tile's channels to the next one's, which keeps rows apart in the cache.
     @inline(__always) var pitch: Int { roundUp(channels, E.Lanes.width) &+ E.Lanes.width }
 }
@@ -38,7 +46,7 @@ struct Winograd<E: Real> {
 extension ConvolutionShape {
     /// Whether Winograd's way takes fewer cycles, by count: 4.5 a tile, channel and filter directly, 1.125 here, and the
     /// transforms of pixels and results, 15 each, and of weights, 28.
-    func prefersWinograd<E: Real>(_ type: E.Type) -> Bool {
+    func prefersWinograd<E: Real>(_ type: E.Type, prepared: Bool = false) -> Bool {
         if algorithm == Int(SPINETAIL_CONVOLUTION_DIRECT) || !allowsWinograd(type) { return false }
         if algorithm == Int(SPINETAIL_CONVOLUTION_WINOGRAD) { return true }
         let tiles = images &* pieces(output.h, 4) &* pieces(output.w, 4)
@@ -46,12 +54,23 @@ extension ConvolutionShape {
         let f = groupFilters
         if c < 16 || f < 16 { return false }
         let direct = output.count &* images &* c &* f &* 9 / 32
-        return direct > tiles &* c &* f &* 9 / 8 &+ 15 &* tiles &* (c &+ f) &+ 28 &* c &* f
+        return direct > tiles &* c &* f &* 9 / 8 &+ 15 &* tiles &* (c &+ f) &+ (prepared ? 0 : 28 &* c &* f)
     }
 
     func allowsWinograd<E: Real>(_ type: E.Type) -> Bool {
         MemoryLayout<E>.size == 4 && Tile<E>.isWide && kernel == Space(1, 3, 3) && stride == .ones
             && dilation == .ones && input.d == 1 && output.d == 1 && padding.d == 0
+    }
+
+    func winograd<E: Real>(
+        result: UnsafeMutablePointer<E>, source: UnsafePointer<E>, weight: UnsafePointer<E>, bias: UnsafePointer<E>?,
+        relu: Bool
+    ) -> Winograd<E> {
+        Winograd<E>(
+            source: source, weight: weight, result: result, bias: bias, relu: relu, images: images, groups: groups,
+            channels: groupChannels, rows: groupFilters, input: input, output: output, padding: padding,
+            weightRow: 9 &* groupChannels, weightChannel: 9, weightGroup: 9 &* groupChannels &* groupFilters,
+            turned: false, channelsLast: channelsLast)
     }
 }
 
@@ -71,7 +90,7 @@ extension Winograd {
         blocks = pieces(tiles, block)
         // Few blocks: threads share their products by rows.
         let parts = blocks >= 4 ? 1 : Swift.min(rowPanels, pieces(4, blocks))
-        let weightElements = rowPanels &* Self.points &* channels &* Tile<E>.columns
+        let weightElements = prepared == nil ? filterElements : 0
         let pixelElements = Self.points &* block &* pitch
         let productElements = Self.points &* block &* Tile<E>.columns
         let stageElements = Swift.max(WinogradInput<E>.stageElements, WinogradFilters<E>.elements)
@@ -84,7 +103,7 @@ extension Winograd {
         else { return Status.noMemory }
         defer { Scratch.give(memory) }
         var next = memory
-        let weights = next.assumingMemoryBound(to: E.self)
+        let weights = prepared ?? UnsafePointer(next.assumingMemoryBound(to: E.self))
         next += roundUp(weightElements &* size, 4096)
         let pixels = next
         next += held &* pixelBytes
@@ -92,11 +111,43 @@ extension Winograd {
             job: self, block: block, blocks: blocks, parts: parts, group: 0, weights: weights, pixels: pixels,
             pixelBytes: pixelBytes, scratch: next, workerBytes: workerBytes)
         while task.group < groups {
+            if prepared == nil {
+                let status = transformFilters(
+                    task.group, into: memory.assumingMemoryBound(to: E.self), workers, scratch: next, workerBytes)
+                if status != Status.ok { return status }
+            } else if task.group > 0 {
+                task.weights += filterElements
+            }
             let status = task.runGroup(workers)
             if status != Status.ok { return status }
             task.group &+= 1
         }
         return Status.ok
+    }
+
+    /// The filters of all groups, for `prepared`.
+    func prepare(into out: UnsafeMutablePointer<E>) -> Int32 {
+        let workers = workerLimit()
+        let workerBytes = WinogradFilters<E>.elements &* MemoryLayout<E>.size
+        guard let memory = Scratch.take(workers &* workerBytes) else { return Status.noMemory }
+        defer { Scratch.give(memory) }
+        var group = 0
+        while group < groups {
+            let status = transformFilters(
+                group, into: out + group &* filterElements, workers, scratch: memory, workerBytes)
+            if status != Status.ok { return status }
+            group &+= 1
+        }
+        return Status.ok
+    }
+
+    private func transformFilters(
+        _ group: Int, into out: UnsafeMutablePointer<E>, _ workers: Int, scratch: UnsafeMutableRawPointer,
+        _ workerBytes: Int
+    ) -> Int32 {
+        parallel(
+            rowPanels &* pieces(channels, 16), cost: channels &* rows &* 28, workers: workers,
+            WinogradFilters(job: self, group: group, out: out, scratch: scratch, workerBytes: workerBytes))
     }
 }
 
@@ -107,25 +158,21 @@ private struct WinogradTask<E: Real>: ParallelTask {
     let blocks: Int
     let parts: Int
     var group: Int
-    let weights: UnsafeMutablePointer<E>
+    var weights: UnsafePointer<E>
     let pixels: UnsafeMutableRawPointer
     let pixelBytes: Int
     let scratch: UnsafeMutableRawPointer
     let workerBytes: Int
 
     func runGroup(_ workers: Int) -> Int32 {
-        let cost = job.tiles &* job.channels &* job.rows
-        var status = parallel(
-            job.rowPanels &* pieces(job.channels, 16), cost: job.channels &* job.rows &* 28, workers: workers,
-            WinogradFilters(job: job, group: group, out: weights, scratch: scratch, workerBytes: workerBytes))
-        if status != Status.ok { return status }
         if parts > 1 {
-            status = parallel(
+            let status = parallel(
                 blocks &* pieces(job.channels, E.Lanes.width), cost: job.tiles &* job.channels &* 15, workers: workers,
                 WinogradPixels(task: self))
             if status != Status.ok { return status }
         }
-        return parallel(blocks &* parts, cost: cost, workers: workers, self)
+        return parallel(
+            blocks &* parts, cost: job.tiles &* job.channels &* job.rows, workers: workers, self)
     }
 
     @inline(__always) func pixels(_ number: Int) -> UnsafeMutablePointer<E> {
@@ -162,7 +209,7 @@ private struct WinogradTask<E: Real>: ParallelTask {
         while panel < end {
             var point = 0
             while point < Winograd<E>.points {
-                let b = UnsafePointer(weights) + (panel &* Winograd<E>.points &+ point) &* job.channels &* columns
+                let b = weights + (panel &* Winograd<E>.points &+ point) &* job.channels &* columns
                 let ahead = b + job.channels &* columns
                 var strip = DirectPanel<E>(
                     depth: job.channels, a: UnsafePointer(tiles) + point &* block &* job.pitch, aRow: job.pitch,

@@ -31,7 +31,24 @@ struct WinogradOutput<E: Real> {
                 }
                 half &+= E.Lanes.width
             }
+            if let finish = job.finish { end(finish, some, image: image, row: row, column: column) }
             tile &+= some
+        }
+    }
+
+    /// What is left to do to some tiles' results, which stand in their place with channels last.
+    private func end(_ finish: Finish<E>, _ tiles: Int, image: Int, row: Int, column: Int) {
+        let channels = job.groups &* job.rows
+        let channel = panel &* Tile<E>.columns
+        var y = 4 &* row
+        while y < Swift.min(4 &* row &+ 4, job.output.h) {
+            let pixel = (image &* job.output.h &+ y) &* job.output.w &+ 4 &* column
+            let place = group &* job.rows &+ channel
+            finish.apply(
+                to: job.result + (pixel &* channels &+ place), cRow: channels, row: pixel, column: place,
+                rows: Swift.min(4 &* tiles, job.output.w &- 4 &* column),
+                columns: Swift.min(Tile<E>.columns, job.rows &- channel))
+            y &+= 1
         }
     }
 

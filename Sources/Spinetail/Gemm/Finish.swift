@@ -9,6 +9,9 @@ struct Finish<E: Real> {
     var bias: Matrix<E>? = nil
     var residual: Matrix<E>? = nil
     var activation = Int(SPINETAIL_IDENTITY)
+    /// The activation's own parameters.
+    var first: E = 0
+    var second: E = 0
     /// The arrays behind `addend` and `residual`, for their leading axes.
     var addendArray: Descriptor? = nil
     var residualArray: Descriptor? = nil
@@ -22,6 +25,13 @@ struct Finish<E: Real> {
                 base: UnsafePointer(base), rowStride: bias.rank == 1 ? 0 : stride,
                 columnStride: bias.rank == 1 ? stride : 0)
         }
+    }
+
+    /// An activation with its parameters.
+    init(_ activation: Int64, _ alpha: Double, _ beta: Double) {
+        self.activation = Int(truncatingIfNeeded: activation)
+        first = E(alpha)
+        second = E(beta)
     }
 
     /// What a tile's epilogue does, for sums that are in memory.
@@ -72,13 +82,21 @@ struct Finish<E: Real> {
         return epilogue
     }
 
-    /// The activations that a product can end with.
+    /// The activations that a product can end with: those without parameters.
     static func knows(_ activation: Int64) -> Bool {
         switch Int(truncatingIfNeeded: activation) {
         case Int(SPINETAIL_IDENTITY), Int(SPINETAIL_RELU), Int(SPINETAIL_GELU), Int(SPINETAIL_GELU_TANH),
             Int(SPINETAIL_SILU), Int(SPINETAIL_SIGMOID), Int(SPINETAIL_TANH):
             return true
         default: return false
+        }
+    }
+
+    /// And those that a convolution can end with.
+    static func ends(_ activation: Int64) -> Bool {
+        switch Int(truncatingIfNeeded: activation) {
+        case Int(SPINETAIL_LEAKY_RELU), Int(SPINETAIL_HARDTANH), Int(SPINETAIL_HARDSWISH): return true
+        default: return knows(activation)
         }
     }
 
@@ -95,6 +113,9 @@ struct Finish<E: Real> {
         case Int(SPINETAIL_SILU): block.run(Silu.self)
         case Int(SPINETAIL_SIGMOID): block.run(Sigmoid.self)
         case Int(SPINETAIL_TANH): block.run(Tanh.self)
+        case Int(SPINETAIL_LEAKY_RELU): block.run(LeakyRelu.self)
+        case Int(SPINETAIL_HARDTANH): block.run(Hardtanh.self)
+        case Int(SPINETAIL_HARDSWISH): block.run(Hardswish.self)
         default: block.run(Identity.self)
         }
     }
@@ -144,6 +165,8 @@ private struct FinishBlock<E: Real> {
     @inline(never) func run<F: Activation>(_ function: F.Type) {
         let alpha = E.Lanes(repeating: finish.alpha)
         let beta = E.Lanes(repeating: finish.beta)
+        let first = E.Lanes(repeating: finish.first)
+        let second = E.Lanes(repeating: finish.second)
         var r = 0
         while r < rows {
             var i = 0
@@ -154,7 +177,7 @@ private struct FinishBlock<E: Real> {
                 if let m = finish.addend { x = E.Lanes.fma(beta, values(m, r, i, count), x) }
                 if let m = finish.bias { x = x + values(m, r, i, count) }
                 if let m = finish.residual { x = x + values(m, r, i, count) }
-                F.value(x, .zero, .zero).storeUpTo(p, count)
+                F.value(x, first, second).storeUpTo(p, count)
                 i &+= E.Lanes.width
             }
             r &+= 1

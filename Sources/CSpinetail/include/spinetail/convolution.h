@@ -61,6 +61,31 @@ spinetail_status spinetail_convolution_backward_weight(
 /// dbias[f] = Σ over n and all spatial axes of doutput[n, f, ...].
 spinetail_status spinetail_convolution_backward_bias(const spinetail_array *dbias, const spinetail_array *doutput);
 
+/// Inference computes many convolutions with the same weights. These three take arrays with channels last (which C-ordered
+/// ones also are where one channel or one pixel is all there is) and weights that have been prepared once: packed for the
+/// tiles of the product, or transformed. How they lie is for the library to know, and may differ between its builds.
+///
+/// choice[0] = the algorithm that takes fewest cycles for these shapes, never SPINETAIL_CONVOLUTION_AUTOMATIC, and choice[1]
+/// = the elements of the weights prepared for it. Transforming weights costs nothing here, but they come from memory at every
+/// call. Of the arrays, only shapes, layouts and dtypes are read.
+spinetail_status spinetail_convolution_choose(
+    const spinetail_array *choice, const spinetail_array *output, const spinetail_array *input,
+    const spinetail_array *weight, const spinetail_convolution *parameters);
+
+/// Prepares weights for `parameters->algorithm`, which is a choice; of the other parameters only `groups` matters.
+/// prepared (choice[1]). Scratch: per thread 9 kB.
+spinetail_status spinetail_convolution_prepare(
+    const spinetail_array *prepared, const spinetail_array *weight, const spinetail_convolution *parameters);
+
+/// output = g(convolution + bias + residual): as `forward`, with weights prepared for `parameters->algorithm`. `weight` says
+/// their shape and is not read. residual has the output's shape, channels last. `activation` is a function code of
+/// activation.h (SPINETAIL_IDENTITY, RELU, LEAKY_RELU, GELU, GELU_TANH, SILU, SIGMOID, TANH, HARDTANH, HARDSWISH) with its
+/// alpha and beta. Scratch: as in `forward`, without the weights.
+spinetail_status spinetail_convolution_forward_prepared(
+    const spinetail_array *output, const spinetail_array *input, const spinetail_array *prepared,
+    const spinetail_array *weight, const spinetail_array *_Nullable bias, const spinetail_array *_Nullable residual,
+    const spinetail_convolution *parameters, int64_t activation, double alpha, double beta);
+
 #if defined(__clang__)
 #pragma clang assume_nonnull end
 #endif
