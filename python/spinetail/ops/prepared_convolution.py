@@ -13,7 +13,7 @@ import numpy as np
 from .._native import kernels
 from . import activation as codes
 from .arrays import empty
-from .convolution import FLOATS, NAMES, Plan, Size, explain, key, plan_convolution, planned, solid
+from .convolution import FLOATS, NAMES, Plan, Size, channels_last, explain, key, plan_convolution, planned, solid
 
 #: What may follow the sum: the function's code and its two parameters.
 ACTIVATIONS = {
@@ -57,7 +57,7 @@ class Prepared:
         activation: str = "none",
     ) -> None:
         self.name = NAMES.get(np.ndim(weight) - 2, "convolution")
-        self.dtype = getattr(weight, "dtype", np.dtype(object)).newbyteorder("=")
+        self.dtype = np.dtype(weight.dtype.type if isinstance(weight, np.ndarray) else object)  # the usual object
         self._check("weight", weight)
         if weight.ndim - 2 not in NAMES:
             raise ValueError(f"[{self.name}] weight must have 3, 4 or 5 dimensions, got shape {weight.shape}")
@@ -98,7 +98,7 @@ class Prepared:
             way.parameters,
             *self._end,
         )
-        if self.dtype is not self.weight.dtype:
+        if self.dtype != self.weight.dtype:
             out = out.astype(self.dtype)  # keeps the layout
         return out[0] if plan.unbatched else out
 
@@ -132,7 +132,7 @@ class Prepared:
         """With a batch axis, with channels last, and float32 in place of float16 and bfloat16."""
         last = (array[None] if unbatched else array).transpose(self._to_last)
         if not last.flags.c_contiguous or not last.dtype.isnative or last.dtype != self.weight.dtype:
-            last = np.ascontiguousarray(last, self.weight.dtype)
+            return channels_last((array[None] if unbatched else array).astype(self.weight.dtype, "K", copy=False))
         return last.transpose(self._to_first)
 
 

@@ -176,3 +176,10 @@ def test_the_kernels_refuse_what_was_not_chosen():
     ]:
         with pytest.raises((ValueError, TypeError), match=message):
             kernels.convolution_forward_prepared(*arguments)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_results_are_not_copied(dtype):
+    made = Prepared(np.ones((4, 3, 1, 1), dtype))
+    y = made(np.ones((1, 3, 5, 5), dtype))
+    assert y.dtype is np.dtype(dtype) and made.dtype is y.dtype and y.base is not None
