@@ -48,6 +48,14 @@ def test_lenet(tmp_path):
     assert float(re.search(r"test accuracy (\S+) %", text).group(1)) >= 98.5
 
 
+def test_inference(tmp_path):
+    text = run("inference.py", tmp_path)
+    differences = [float(number) for number in re.findall(r"differs by (\S+)", text)]
+    assert len(differences) == 3 and max(differences) < 1e-5
+    assert len(re.findall(r"^[a-z ]+ [\d.]+ ms$", text, re.M)) == 3
+    assert "FusedConv2d(512, 512, kernel_size=(1, 1), stride=(1, 1), activation=silu)" in text
+
+
 def test_text(tmp_path):
     text = run("text.py", tmp_path, "40")
     before, after = (float(re.search(rf"held-out loss {when}: (\S+)", text).group(1)) for when in ("before", "after"))

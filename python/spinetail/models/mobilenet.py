@@ -56,6 +56,29 @@ class InvertedResidual(nn.Module):
         output: Tensor = self.conv(x)
         return x + output if self.residual else output
 
+    def to_fused(self) -> nn.Module:
+        """What `compress.restructure.fuse` puts in the block's place once its layers are prepared."""
+        *first, last, norm = self.conv
+        if type(self) is InvertedResidual and self.residual and nn.fused.ready(last, norm):
+            return _Joined(nn.Sequential(*first, last)).eval()
+        return self
+
+
+class _Joined(nn.Module):
+    """A block whose last convolution adds the input."""
+
+    def __init__(self, conv: nn.Sequential) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        *first, last = self.conv
+        output = x
+        for layer in first:
+            output = layer(output)
+        result: Tensor = last(output, x)
+        return result
+
 
 class MobileNetV2(nn.Module):
     """MobileNetV2: 17 inverted residual blocks between two convolutions, the mean, dropout and a linear layer.

@@ -32,6 +32,37 @@ class _Block(nn.Module):
         result: Tensor = self.relu(self.branch(x) + shortcut)
         return result
 
+    def to_fused(self) -> nn.Module:
+        """What `compress.restructure.fuse` puts in the block's place once its layers are prepared."""
+        names = [name for name in ("conv1", "conv2", "conv3") if name in self._modules]
+        layers = [getattr(self, name) for name in names]
+        norms = [getattr(self, name.replace("conv", "bn")) for name in names]
+        own = type(self) in (BasicBlock, Bottleneck) and nn.fused.activation_of(self.relu) == "relu"
+        if not (own and all(map(nn.fused.ready, layers, norms))):
+            return self
+        for layer in layers:
+            layer.activation = "relu"
+        return _Joined(dict(zip(names, layers, strict=True)), self.downsample).eval()
+
+
+class _Joined(nn.Module):
+    """A block whose convolutions rectify what they put out; the last one adds the shortcut first."""
+
+    def __init__(self, layers: dict[str, nn.Module], downsample: nn.Module | None) -> None:
+        super().__init__()
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+        self.add_module("downsample", downsample)
+        self.names = tuple(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        *first, last = [getattr(self, name) for name in self.names]
+        for layer in first:
+            x = layer(x)
+        result: Tensor = last(x, shortcut)
+        return result
+
 
 class BasicBlock(_Block):
     """Two 3×3 convolutions, each with batch norm."""

@@ -1,6 +1,6 @@
 """Modules: layers, containers, losses, and the tensors they own."""
 
-from . import functional, init, utils
+from . import functional, fused, init, utils
 from .activation import *
 from .attention import *
 from .cache import *
