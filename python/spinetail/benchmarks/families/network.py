@@ -8,17 +8,22 @@ from .. import errors, programs, resnet
 from ..case import Case, Family
 
 
-def ours(st, x):
-    model = st.models.resnet50()
-    model.load_state_dict({name: st.from_numpy(value) for name, value in resnet.weights().items()}, strict=False)
-    x = st.from_numpy(x)
-    model = st.compress.restructure.fuse(model.eval(), x)
+def ours(prepare: bool):
+    """The program for us: norms folded, and with `prepare` also the weights prepared and sums and maxima joined."""
 
-    def run():
-        return model(x)
+    def program(st, x):
+        model = st.models.resnet50()
+        model.load_state_dict({name: st.from_numpy(value) for name, value in resnet.weights().items()}, strict=False)
+        x = st.from_numpy(x)
+        model = st.compress.restructure.fuse(model.eval(), x, prepare=prepare)
 
-    run.context = st.inference_mode
-    return run
+        def run():
+            return model(x)
+
+        run.context = st.inference_mode
+        return run
+
+    return program
 
 
 def pytorchs(layout: str = "contiguous_format", fold: bool = False, compiled: bool = False):
@@ -149,6 +154,15 @@ def jax_words(jax, x):
     return resnet.network(Words(), x)
 
 
+#: PyTorch's ways beside the plain one.
+KINDS = {
+    "channels-last": {"layout": "channels_last"},
+    "folded": {"fold": True},
+    "folded channels-last": {"layout": "channels_last", "fold": True},
+    "compiled": {"fold": True, "compiled": True},
+}
+
+
 def case(size: int, group: str, quick: bool = False) -> Case:
     def inputs() -> tuple:
         return (np.random.default_rng(0).standard_normal((1, 3, size, size), dtype=np.float32),)
@@ -157,12 +171,10 @@ def case(size: int, group: str, quick: bool = False) -> Case:
         return errors.relative(output, resnet.exact(x[0]))
 
     own = {
-        "spinetail": ours,
+        "spinetail": ours(prepare=True),
+        "spinetail folded": ours(prepare=False),
         "torch": pytorchs(),
-        "torch channels-last": pytorchs("channels_last"),
-        "torch folded": pytorchs(fold=True),
-        "torch folded channels-last": pytorchs("channels_last", fold=True),
-        "torch compiled": pytorchs(fold=True, compiled=True),
+        **{f"torch {kind}": pytorchs(**options) for kind, options in KINDS.items()},
         "onnxruntime": onnx,
         "jax": programs.jax_program(jax_words),
     }
@@ -176,5 +188,8 @@ FAMILY = Family(
     [case(224, "resnet50"), case(64, "small resnet50", quick=True)],
     error="of the scores, relative to the largest",
     bound=1e-5,
-    note="One seeded set of weights; spinetail, onnxruntime and JAX have the norms folded too.",
+    rivals=("torch", *(f"torch {kind}" for kind in KINDS), "onnxruntime", "jax"),
+    note="One seeded set of weights. spinetail is `fuse(model, x, prepare=True)`: norms folded, as for onnxruntime and "
+    "JAX, weights prepared once, sums and ReLU joined to the convolutions, and images with channels last inside; "
+    "spinetail folded is without `prepare`, channels first.",
 )
