@@ -197,6 +197,19 @@ def test_a_prepared_model_is_for_inference():
         fuse(model.train(), x, prepare=True)
 
 
+def test_a_prepared_model_can_be_pruned():
+    x = st.randn(1, 3, 8, 8)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3)).eval()
+    fused = fuse(model, prepare=True)
+    fused(x)
+    prune.magnitude(fused, 0.5)
+    model.load_state_dict(fused.state_dict())
+    same(model, fused, x)
+    same(model, prune.finalize(fused), x)
+    small = prune.channels(fused, ratio=0.5, example=x)
+    assert small[0].out_channels == 4 and small(x).shape == (1, 8, 4, 4)
+
+
 def test_reports_know_prepared_models():
     model = ready(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()))
     x = st.randn(2, 3, 8, 8)

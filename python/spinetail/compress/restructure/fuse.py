@@ -35,7 +35,7 @@ def fuse(model: Module, example: Any = None, prepare: bool = False) -> Module:
     every module with a method `to_fused()`, parts before wholes, is asked for what takes its place, often itself with
     changes: so a block of one's own can give its last convolution the residual, the second argument of the layer's
     call, as the blocks of `models.resnet50` and `models.mobilenet_v2` do. Modules with hooks are not asked. Without
-    `prepare` the new model can still be trained and pruned.
+    `prepare` the new model can still be trained.
 
     Raises: ValueError for a model, or a part of one, in training mode: its norms would go on with each batch's values.
     Source: Jacob et al., Quantization and training of neural networks (2017), section 3.2, for the formula.
