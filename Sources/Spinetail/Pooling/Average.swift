@@ -26,6 +26,8 @@ private func forward<E: Real>(
                 output: y, input: UnsafePointer(x), rows: rows, rowsPerTask: rowsPerTask, width: shape.output.w,
                 kernel: shape.h.kernel, divisor: E(shape.pairDivisor)))
     }
+    if shape.isWhole { return WholeAverage<E>.run(shape, y, UnsafePointer(x)) }
+    if shape.slides { return SlidingAverage<E>.run(shape, backward: false, result: y, source: UnsafePointer(x)) }
     return parallel(
         pieces(rows, rowsPerTask), cost: rows &* perRow / 4,
         AverageRows<E>(shape: shape, output: y, input: UnsafePointer(x), rows: rows, rowsPerTask: rowsPerTask))
@@ -40,7 +42,7 @@ extension PoolingShape {
     }
 }
 
-/// Rows of the output. Windows that lie inside the input are taken as vectors along the width.
+/// Rows of the output, window by window: adaptive ones of several sizes.
 private struct AverageRows<E: Real>: ParallelTask {
     let shape: PoolingShape
     let output: UnsafeMutablePointer<E>
@@ -66,60 +68,14 @@ private struct AverageRows<E: Real>: ParallelTask {
         let ds = shape.d.inside(d)
         let hs = shape.h.inside(h)
         let corner = (shape.d.start(d) &* shape.input.h &+ shape.h.start(h)) &* shape.input.w
-        let whole = shape.w.stride <= 2 ? shape.w.whole : (0, 0)
         var w = 0
         while w < shape.output.w {
-            if w >= whole.0 && w < whole.1 {
-                let count = Swift.min(E.Lanes.width, whole.1 &- w)
-                let seen = (ds.to &- ds.from) &* (hs.to &- hs.from) &* shape.w.kernel
-                let divisor = E.Lanes(repeating: E(shape.divisor(d, h, w, seen: seen)))
-                let from = plane + (corner &+ shape.w.start(w))
-                if count == E.Lanes.width {
-                    (sum(from, ds, hs, E.Lanes.width) / divisor).store(out + w)
-                } else {
-                    (sum(from, ds, hs, count) / divisor).store(out + w, count: count)
-                }
-                w &+= count
-            } else {
-                let ws = shape.w.inside(w)
-                let seen = (ds.to &- ds.from) &* (hs.to &- hs.from) &* (ws.to &- ws.from)
-                let total = sum(plane + (corner &+ shape.w.start(w)), ds, hs, ws)
-                out[w] = total / E(shape.divisor(d, h, w, seen: seen))
-                w &+= 1
-            }
+            let ws = shape.w.inside(w)
+            let seen = (ds.to &- ds.from) &* (hs.to &- hs.from) &* (ws.to &- ws.from)
+            let total = sum(plane + (corner &+ shape.w.start(w)), ds, hs, ws)
+            out[w] = total / E(shape.divisor(d, h, w, seen: seen))
+            w &+= 1
         }
-    }
-
-    /// The sums of `count` neighbouring windows.
-    @inline(__always)
-    private func sum(
-        _ from: UnsafePointer<E>, _ ds: (from: Int, to: Int), _ hs: (from: Int, to: Int), _ count: Int
-    )
-        -> E.Lanes
-    {
-        var total = E.Lanes.zero
-        var kd = ds.from
-        while kd < ds.to {
-            var kh = hs.from
-            while kh < hs.to {
-                let line = from + (kd &* shape.input.h &+ kh) &* shape.input.w
-                var kw = 0
-                while kw < shape.w.kernel {
-                    total = total + take(line + kw, count)
-                    kw &+= 1
-                }
-                kh &+= 1
-            }
-            kd &+= 1
-        }
-        return total
-    }
-
-    @inline(__always) private func take(_ p: UnsafePointer<E>, _ count: Int) -> E.Lanes {
-        if shape.w.stride == 1 {
-            return count == E.Lanes.width ? E.Lanes.load(p) : E.Lanes.load(p, count: count, fill: 0)
-        }
-        return count == E.Lanes.width ? E.Lanes.loadSecond(p) : E.Lanes.loadSecond(p, count: count)
     }
 
     /// The sum of one window, along its rows.
@@ -181,6 +137,8 @@ private func backward<E: Real>(
                 dinput: dx, doutput: UnsafePointer(dy), rows: rows, rowsPerTask: rowsPerTask, width: shape.output.w,
                 kernel: shape.h.kernel, divisor: E(shape.pairDivisor)))
     }
+    if shape.isWhole { return SpreadWhole<E>.run(shape, dx, UnsafePointer(dy)) }
+    if shape.slides { return SlidingAverage<E>.run(shape, backward: true, result: dx, source: UnsafePointer(dy)) }
     let work = shape.input.count &+ shape.output.count &* shape.windowWork
     let planesPerTask = Swift.max(1, divide(1 << 16, by: work))
     return parallel(

@@ -26,7 +26,14 @@ private func forward<E: Real>(
     let places = indices.flatMap { $0.pointer(Int32.self) }
     let rows = shape.planes &* shape.output.d &* shape.output.h
     let perRow = shape.output.w &* shape.windowWork
-    let rowsPerTask = Swift.max(1, divide(1 << 17, by: perRow))
+    var rowsPerTask = Swift.max(1, divide(1 << 17, by: perRow))
+    if shape.isHalving {
+        if let narrow = NarrowHalves<E>(shape) { rowsPerTask = roundUp(rowsPerTask, narrow.rows) }
+        return parallel(
+            pieces(rows, rowsPerTask), cost: rows &* perRow / 16,
+            MaximumOfHalves<E>(
+                shape: shape, output: y, indices: places, input: UnsafePointer(x), rows: rows, rowsPerTask: rowsPerTask))
+    }
     return parallel(
         pieces(rows, rowsPerTask), cost: rows &* perRow / 4,
         MaximumRows<E>(
@@ -112,6 +119,7 @@ private struct MaximumRows<E: Real>: ParallelTask {
             &+ w0
         var best = take(plane + first, count)
         var place = E.Lanes.zero
+        var sum = E.Lanes.zero
         var kd = ds.from
         while kd < ds.to {
             var kh = hs.from
@@ -124,11 +132,10 @@ private struct MaximumRows<E: Real>: ParallelTask {
                     let at = line &+ kw &* shape.w.dilation
                     let value = take(plane + at, count)
                     let larger = E.Lanes.less(best, value)
-                    let number = E.Lanes.equal(value, value)
-                    best = E.Lanes.select(number, E.Lanes.select(larger, value, best), value)
+                    sum = sum + value
+                    best = E.Lanes.max(value, best)
                     if places != nil {
-                        let here = E.Lanes(repeating: E(at &- first))
-                        place = E.Lanes.select(number, E.Lanes.select(larger, here, place), here)
+                        place = E.Lanes.select(larger, E.Lanes(repeating: E(at &- first)), place)
                     }
                     kw &+= 1
                 }
@@ -136,24 +143,17 @@ private struct MaximumRows<E: Real>: ParallelTask {
             }
             kd &+= 1
         }
-        if count == E.Lanes.width {
-            best.store(out + w)
-            if let places { place.storeIndices(places + w, base: first, step: shape.w.stride) }
+        // The sum is NaN where an element is, and for opposite infinities.
+        if E.Lanes.anyBeyond(sum, E.infinity) {
+            var i = w
+            while i < w &+ count {
+                one(plane, d0, h0, i, ds, hs, out, places)
+                i &+= 1
+            }
             return
         }
-        best.store(out + w, count: count)
-        if let places {
-            var buffer = InlineArray<16, Int32>(repeating: 0)
-            withUnsafeMutablePointer(to: &buffer) { buffer in
-                let p = UnsafeMutableRawPointer(buffer).assumingMemoryBound(to: Int32.self)
-                place.storeIndices(p, base: first, step: shape.w.stride)
-                var i = 0
-                while i < count {
-                    places[w &+ i] = p[i]
-                    i &+= 1
-                }
-            }
-        }
+        if count == E.Lanes.width { best.store(out + w) } else { best.store(out + w, count: count) }
+        if let places { place.storeIndices(places + w, base: first, step: shape.w.stride, count: count) }
     }
 
     @inline(__always) private func take(_ p: UnsafePointer<E>, _ count: Int) -> E.Lanes {
@@ -229,15 +229,16 @@ private func backward<E: Real>(
     var wrong: Int64 = 0
     let status = withUnsafeMutablePointer(to: &wrong) { wrong in
         parallel(
-            pieces(shape.planes, planesPerTask), cost: shape.planes &* (inside / 8 &+ outside),
+            pieces(shape.planes, planesPerTask), cost: shape.planes &* (inside / 8 &+ (SpreadHalves<E>(shape) == nil ? outside : outside / 4)),
             SpreadMaximum<E>(
-                dinput: dx, doutput: UnsafePointer(dy), indices: UnsafePointer(places), planes: shape.planes,
+                halves: SpreadHalves<E>(shape), dinput: dx, doutput: UnsafePointer(dy), indices: UnsafePointer(places), planes: shape.planes,
                 planesPerTask: planesPerTask, inside: inside, outside: outside, wrong: wrong))
     }
     return status == Status.ok && wrong != 0 ? Status.index(3) : status
 }
 
-private struct SpreadMaximum<E: Real>: ParallelTask {
+struct SpreadMaximum<E: Real>: ParallelTask {
+    let halves: SpreadHalves<E>?
     let dinput: UnsafeMutablePointer<E>
     let doutput: UnsafePointer<E>
     let indices: UnsafePointer<Int32>
@@ -250,6 +251,7 @@ private struct SpreadMaximum<E: Real>: ParallelTask {
     func run(_ index: Int, worker: Int) {
         var plane = index &* planesPerTask
         let end = Swift.min(planes, plane &+ planesPerTask)
+        if let halves, halves.spread(self, plane, end) { return }
         while plane < end {
             let dx = dinput + plane &* inside
             let dy = doutput + plane &* outside

@@ -31,6 +31,28 @@ struct PoolingAxis {
         return (from, Swift.max(from, to))
     }
 
+    /// The positions that window `index` sees, for windows without gaps.
+    @inline(__always) func seen(_ index: Int) -> (from: Int, to: Int) {
+        let first = index &* stride &- padding
+        let from = Swift.max(0, first)
+        return (from, Swift.max(from, Swift.min(input, first &+ kernel)))
+    }
+
+    /// The windows that see the position, likewise.
+    @inline(__always) func seeing(_ position: Int) -> (from: Int, to: Int) {
+        let last = position &+ padding
+        let beyond = last &- kernel
+        let from = beyond < 0 ? 0 : stride == 1 ? beyond &+ 1 : divide(beyond, by: stride) &+ 1
+        return (from, Swift.min(output, (stride == 1 ? last : divide(last, by: stride)) &+ 1))
+    }
+
+    /// Whether adaptive windows are all of one size, side by side; and so they are told.
+    var dividesEvenly: Bool { input > 0 && output > 0 && remainder(input, by: output) == 0 }
+    mutating func becomeRegular() {
+        kernel = divide(input, by: output)
+        (stride, padding, dilation, adaptive) = (kernel, 0, 1, false)
+    }
+
     /// How many elements the window counts, padding included, what ceil mode adds beyond it not.
     @inline(__always) func counted(_ index: Int) -> Int {
         let first = start(index)
@@ -92,6 +114,11 @@ struct PoolingShape {
         }
         countPadding = p.pointee.count_include_pad != 0
         divisor = Int(truncatingIfNeeded: p.pointee.divisor)
+        if adaptive && d.dividesEvenly && h.dividesEvenly && w.dividesEvenly {
+            d.becomeRegular()
+            h.becomeRegular()
+            w.becomeRegular()
+        }
         return Status.ok
     }
 

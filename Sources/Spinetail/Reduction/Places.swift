@@ -161,7 +161,7 @@ struct PlaceFold<E: Real, O: Extremity>: Fold {
         let indices = scratch.table(2, Int32.self)
         var j = 0
         while j < count {
-            V.load(place + j).storeIndices(indices + j, base: 0, step: 0)
+            V.load(place + j).storeIndices(indices + j, base: 0, step: 0, count: V.width)
             j &+= V.width
         }
     }

@@ -97,11 +97,18 @@ protocol Lanes: VectorMath {
     /// Lanes p[places[lane]]: for places below two vectors, all of which are read; and for any, 0 where they are negative.
     static func pick(_ p: UnsafePointer<Scalar>, _ places: UnsafePointer<Int32>) -> Self
     static func gather(_ p: UnsafePointer<Scalar>, _ places: UnsafePointer<Int32>) -> Self
+    /// Places of lanes, as many as there are lanes, in the type of a mask; the lanes there, those of b counted from the
+    /// width on; and those of one vector, 0 where the place is negative.
+    static func places(_ p: UnsafePointer<Int32>) -> Mask
+    static func arrange(_ a: Self, _ places: Mask) -> Self
+    static func permute(_ a: Self, _ b: Self, _ places: Mask) -> Self
     /// Lanes whose bit is set from memory, p[lane] or p[2 · lane], the others as they are.
     func loaded(_ p: UnsafePointer<Scalar>, bits: UInt32) -> Self
     func loadedSecond(_ p: UnsafePointer<Scalar>, bits: UInt32) -> Self
-    /// p[i] = lane i, a whole number, + base + i · step.
-    func storeIndices(_ p: UnsafeMutablePointer<Int32>, base: Int, step: Int)
+    /// p[i] = lane i, a whole number, + base + i · step, for the first `count` (0 ... width) lanes.
+    func storeIndices(_ p: UnsafeMutablePointer<Int32>, base: Int, step: Int, count: Int)
+    /// The opposite, rounded where it is no small number: lane i = p[i] - base - i · step.
+    static func loadIndices(_ p: UnsafePointer<Int32>, base: Int, step: Int, count: Int) -> Self
 
     func sum() -> Scalar
     func largest() -> Scalar
@@ -191,14 +198,26 @@ extension FloatLanes: Lanes {
     @inline(__always) static func gather(_ p: UnsafePointer<Float>, _ places: UnsafePointer<Int32>) -> Self {
         spinetail_gather_f32(p, places)
     }
+    @inline(__always) static func places(_ p: UnsafePointer<Int32>) -> Mask { spinetail_places_f32(p) }
+    @inline(__always) static func arrange(_ a: Self, _ places: Mask) -> Self { spinetail_arrange_f32(a, places) }
+    @inline(__always) static func permute(_ a: Self, _ b: Self, _ places: Mask) -> Self {
+        spinetail_permute_f32(a, b, places)
+    }
     @inline(__always) func loaded(_ p: UnsafePointer<Float>, bits: UInt32) -> Self {
         spinetail_load_bits_f32(self, p, bits)
     }
     @inline(__always) func loadedSecond(_ p: UnsafePointer<Float>, bits: UInt32) -> Self {
         spinetail_load_second_bits_f32(self, p, bits)
     }
-    @inline(__always) func storeIndices(_ p: UnsafeMutablePointer<Int32>, base: Int, step: Int) {
-        spinetail_store_indices_f32(p, self, Int32(truncatingIfNeeded: base), Int32(truncatingIfNeeded: step))
+    @inline(__always) func storeIndices(_ p: UnsafeMutablePointer<Int32>, base: Int, step: Int, count: Int) {
+        spinetail_store_indices_f32(
+            p, self, Int32(truncatingIfNeeded: base), Int32(truncatingIfNeeded: step),
+            Int64(truncatingIfNeeded: count))
+    }
+    @inline(__always)
+    static func loadIndices(_ p: UnsafePointer<Int32>, base: Int, step: Int, count: Int) -> Self {
+        spinetail_load_indices_f32(
+            p, Int32(truncatingIfNeeded: base), Int32(truncatingIfNeeded: step), Int64(truncatingIfNeeded: count))
     }
     @inline(__always) func sum() -> Float { spinetail_sum_f32(self) }
     @inline(__always) func largest() -> Float { spinetail_largest_f32(self) }
@@ -281,14 +300,26 @@ extension DoubleLanes: Lanes {
     @inline(__always) static func gather(_ p: UnsafePointer<Double>, _ places: UnsafePointer<Int32>) -> Self {
         spinetail_gather_f64(p, places)
     }
+    @inline(__always) static func places(_ p: UnsafePointer<Int32>) -> Mask { spinetail_places_f64(p) }
+    @inline(__always) static func arrange(_ a: Self, _ places: Mask) -> Self { spinetail_arrange_f64(a, places) }
+    @inline(__always) static func permute(_ a: Self, _ b: Self, _ places: Mask) -> Self {
+        spinetail_permute_f64(a, b, places)
+    }
     @inline(__always) func loaded(_ p: UnsafePointer<Double>, bits: UInt32) -> Self {
         spinetail_load_bits_f64(self, p, bits)
     }
     @inline(__always) func loadedSecond(_ p: UnsafePointer<Double>, bits: UInt32) -> Self {
         spinetail_load_second_bits_f64(self, p, bits)
     }
-    @inline(__always) func storeIndices(_ p: UnsafeMutablePointer<Int32>, base: Int, step: Int) {
-        spinetail_store_indices_f64(p, self, Int32(truncatingIfNeeded: base), Int32(truncatingIfNeeded: step))
+    @inline(__always) func storeIndices(_ p: UnsafeMutablePointer<Int32>, base: Int, step: Int, count: Int) {
+        spinetail_store_indices_f64(
+            p, self, Int32(truncatingIfNeeded: base), Int32(truncatingIfNeeded: step),
+            Int64(truncatingIfNeeded: count))
+    }
+    @inline(__always)
+    static func loadIndices(_ p: UnsafePointer<Int32>, base: Int, step: Int, count: Int) -> Self {
+        spinetail_load_indices_f64(
+            p, Int32(truncatingIfNeeded: base), Int32(truncatingIfNeeded: step), Int64(truncatingIfNeeded: count))
     }
     @inline(__always) func sum() -> Double { spinetail_sum_f64(self) }
     @inline(__always) func largest() -> Double { spinetail_largest_f64(self) }

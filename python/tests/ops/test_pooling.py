@@ -132,6 +132,62 @@ def test_adaptive(sizes, dtype):
     assert left == pytest.approx(right, abs=float(60 * eps * np.prod(extent) * (np.abs(g).sum() + 1)))
 
 
+# Windows of two, side by side: several rows of results in a vector, planes of less than one, odd extents, one axis, depth.
+HALVES = [(2, 3, 8, 8), (5, 3, 4, 4), (2, 2, 16, 8), (5, 3, 2, 2), (1, 3, 6, 16), (3, 7, 4, 16), (2, 3, 32, 32)]
+HALVES += [(2, 3, 28, 28), (2, 3, 13, 70), (3, 2, 3, 8, 8), (2, 3, 5, 6, 20), (2, 3, 8), (3, 3, 71)]
+
+
+@pytest.mark.parametrize("shape", HALVES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["ties", "nan", "plain", "infinite"])
+def test_maximum_of_halves(shape, dtype, kind):
+    spatial = len(shape) - 2
+    kernel = (1,) * (spatial - 2) + (2,) * min(spatial, 2)
+    x = values(shape, dtype, kind)
+    if kind == "infinite":
+        x[np.random.default_rng(1).random(shape) < 0.3] = np.inf
+        x[np.random.default_rng(2).random(shape) < 0.3] = -np.inf
+    y, places = ops.max_pool(x, kernel, spatial=spatial)
+    axes = axes_of(shape, y.shape, kernel, kernel, (0,) * spatial, (1,) * spatial)
+    expected, at = reference.maximum(x, axes)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(places, at)
+    np.testing.assert_array_equal(ops.maximum(ops.plan_max(spatial, shape, kernel, None, 0, 1, False), x, False)[0], y)
+    g = np.random.default_rng(0).standard_normal(y.shape).astype(dtype)
+    room = int(np.prod(shape[2:]))
+    for where in (at, np.random.default_rng(3).integers(0, room, at.shape)):  # elsewhere too, and twice
+        dx = np.zeros((shape[0] * shape[1], room), dtype)
+        for plane, inside, grad in zip(dx, where.reshape(len(dx), -1), g.reshape(len(dx), -1), strict=True):
+            np.add.at(plane, inside, grad)
+        result = ops.max_pool_backward(g, where.astype(np.int32), shape, spatial)
+        np.testing.assert_allclose(result, dx.reshape(shape), rtol=0, atol=20 * np.finfo(dtype).eps)
+    for beyond in (room, -2):
+        wrong = at.astype(np.int32)
+        wrong[-1, -1].flat[0] = beyond
+        with pytest.raises(IndexError):
+            ops.max_pool_backward(g, wrong, shape, spatial)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 7, 7), (2, 3, 7, 7), (3, 7, 5), (2, 2, 3, 4, 5), (1, 6, 40, 33), (1, 5, 1, 1)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_average_of_whole_planes(shape, dtype):
+    spatial = len(shape) - 2
+    x = values(shape, dtype, "plain")
+    y = ops.adaptive_avg_pool(x, 1, spatial)
+    inside = tuple(range(2, len(shape)))
+    np.testing.assert_allclose(y, x.astype(float).mean(inside, keepdims=True), atol=20 * np.finfo(dtype).eps)
+    assert np.array_equal(y, ops.avg_pool(x, shape[2:], spatial=spatial))
+    expected = np.broadcast_to(y / dtype(np.prod(shape[2:])), shape)
+    np.testing.assert_array_equal(ops.adaptive_avg_pool_backward(y, shape, 1, spatial), expected)
+
+
+@pytest.mark.parametrize("kernel, stride, padding", [(20, 1, 10), (20, 2, 3), (33, 7, 16), (1, 3, 0), (3, 40, 1)])
+@pytest.mark.parametrize("include", [False, True])
+def test_average_of_long_windows(kernel, stride, padding, include):
+    case = ((2, 3, 5, 95), (2, kernel), (1, stride), (1, padding), (1, 1), True)
+    test_average.hypothesis.inner_test(case, np.float32, include, None)
+
+
 def test_known_values():
     """PyTorch's ceil mode, padding in the average, and overlapping adaptive windows."""
     x = np.arange(5.0).reshape(1, 1, 5)

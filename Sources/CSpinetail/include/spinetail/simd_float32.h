@@ -226,6 +226,40 @@ SPINETAIL_INLINE spinetail_f32 spinetail_pick_f32(const float *p, const int32_t 
 #endif
 }
 
+/// Lanes places[lane] of two vectors, those of `b` counted from the width on.
+SPINETAIL_INLINE spinetail_i32 spinetail_places_f32(const int32_t *places) {
+    spinetail_i32 at;
+    memcpy(&at, places, sizeof at);
+    return at;
+}
+SPINETAIL_INLINE spinetail_f32 spinetail_permute_f32(spinetail_f32 a, spinetail_f32 b, spinetail_i32 at) {
+#if defined(__AVX512F__)
+    return (spinetail_f32)_mm512_permutex2var_ps((__m512)a, (__m512i)at, (__m512)b);
+#elif defined(__AVX2__)
+    __m256 low = _mm256_permutevar8x32_ps((__m256)a, (__m256i)at);
+    __m256 high = _mm256_permutevar8x32_ps((__m256)b, (__m256i)at);
+    return (spinetail_f32)_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32((__m256i)at, 28)));
+#else
+    const int32_t width = SPINETAIL_VECTOR_BYTES / 4;
+    spinetail_f32 result;
+    for (int i = 0; i < width; i++) result[i] = at[i] < width ? a[at[i] & (width - 1)] : b[at[i] & (width - 1)];
+    return result;
+#endif
+}
+
+/// Lanes places[lane] of one vector, zero where the place is negative.
+SPINETAIL_INLINE spinetail_f32 spinetail_arrange_f32(spinetail_f32 a, spinetail_i32 at) {
+#if defined(__AVX512F__)
+    __mmask16 held = _mm512_cmpge_epi32_mask((__m512i)at, _mm512_setzero_si512());
+    return (spinetail_f32)_mm512_maskz_permutexvar_ps(held, (__m512i)at, (__m512)a);
+#else
+    const int width = SPINETAIL_VECTOR_BYTES / 4;
+    spinetail_f32 result;
+    for (int i = 0; i < width; i++) result[i] = at[i] < 0 ? 0 : a[at[i] & (width - 1)];
+    return result;
+#endif
+}
+
 /// Lanes p[places[lane]], zero where the place is negative.
 SPINETAIL_INLINE spinetail_f32 spinetail_gather_f32(const float *p, const int32_t *places) {
 #if defined(__AVX512F__)
@@ -295,19 +329,40 @@ SPINETAIL_INLINE spinetail_f32 spinetail_load_second_bits_f32(spinetail_f32 a, c
 #endif
 }
 
-/// p[i] = a[i], which is a whole number, + base + i · step.
-SPINETAIL_INLINE void spinetail_store_indices_f32(int32_t *p, spinetail_f32 a, int32_t base, int32_t step) {
-    typedef int32_t indices __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 4)));
+typedef int32_t spinetail_indices_f32 __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 4)));
+
 #if SPINETAIL_VECTOR_BYTES == 64
-    const indices ramp = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#define SPINETAIL_RAMP 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 #elif SPINETAIL_VECTOR_BYTES == 32
-    const indices ramp = {0, 1, 2, 3, 4, 5, 6, 7};
+#define SPINETAIL_RAMP 0, 1, 2, 3, 4, 5, 6, 7
 #else
-    const indices ramp = {0, 1, 2, 3};
+#define SPINETAIL_RAMP 0, 1, 2, 3
 #endif
-    indices whole = __builtin_convertvector(a, indices) + ramp * step + base;
-    memcpy(p, &whole, sizeof whole);
+
+/// p[i] = a[i], which is a whole number, + base + i · step, for the first `count` lanes.
+SPINETAIL_INLINE void
+spinetail_store_indices_f32(int32_t *p, spinetail_f32 a, int32_t base, int32_t step, int64_t count) {
+    const spinetail_indices_f32 ramp = {SPINETAIL_RAMP};
+    spinetail_indices_f32 whole = __builtin_convertvector(a, spinetail_indices_f32) + ramp * step + base;
+#if defined(__AVX512VL__)
+    _mm512_mask_storeu_epi32(p, (__mmask16)((1u << count) - 1u), (__m512i)whole);
+#else
+    memcpy(p, &whole, (size_t)count * sizeof(int32_t));
+#endif
 }
+
+/// The opposite: p[i] - base - i · step for the first `count` lanes; the others are anything.
+SPINETAIL_INLINE spinetail_f32 spinetail_load_indices_f32(const int32_t *p, int32_t base, int32_t step, int64_t count) {
+    const spinetail_indices_f32 ramp = {SPINETAIL_RAMP};
+#if defined(__AVX512VL__)
+    spinetail_indices_f32 whole = (spinetail_indices_f32)_mm512_maskz_loadu_epi32((__mmask16)((1u << count) - 1u), p);
+#else
+    spinetail_indices_f32 whole = 0;
+    memcpy(&whole, p, (size_t)count * sizeof(int32_t));
+#endif
+    return __builtin_convertvector(whole - ramp * step - base, spinetail_f32);
+}
+#undef SPINETAIL_RAMP
 
 SPINETAIL_INLINE float spinetail_sum_f32(spinetail_f32 a) {
 #if SPINETAIL_VECTOR_BYTES == 64

@@ -211,6 +211,37 @@ SPINETAIL_INLINE spinetail_f64 spinetail_pick_f64(const double *p, const int32_t
 #endif
 }
 
+/// Lanes places[lane] of two vectors, those of `b` counted from the width on.
+SPINETAIL_INLINE spinetail_i64 spinetail_places_f64(const int32_t *places) {
+    typedef int32_t indices __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 8)));
+    indices at;
+    memcpy(&at, places, sizeof at);
+    return __builtin_convertvector(at, spinetail_i64);
+}
+SPINETAIL_INLINE spinetail_f64 spinetail_permute_f64(spinetail_f64 a, spinetail_f64 b, spinetail_i64 at) {
+#if defined(__AVX512F__)
+    return (spinetail_f64)_mm512_permutex2var_pd((__m512d)a, (__m512i)at, (__m512d)b);
+#else
+    const int64_t width = SPINETAIL_VECTOR_BYTES / 8;
+    spinetail_f64 result;
+    for (int i = 0; i < width; i++) result[i] = at[i] < width ? a[at[i] & (width - 1)] : b[at[i] & (width - 1)];
+    return result;
+#endif
+}
+
+/// Lanes places[lane] of one vector, zero where the place is negative.
+SPINETAIL_INLINE spinetail_f64 spinetail_arrange_f64(spinetail_f64 a, spinetail_i64 at) {
+#if defined(__AVX512F__)
+    __mmask8 held = _mm512_cmpge_epi64_mask((__m512i)at, _mm512_setzero_si512());
+    return (spinetail_f64)_mm512_maskz_permutexvar_pd(held, (__m512i)at, (__m512d)a);
+#else
+    const int width = SPINETAIL_VECTOR_BYTES / 8;
+    spinetail_f64 result;
+    for (int i = 0; i < width; i++) result[i] = at[i] < 0 ? 0 : a[at[i] & (width - 1)];
+    return result;
+#endif
+}
+
 /// Lanes p[places[lane]], zero where the place is negative.
 SPINETAIL_INLINE spinetail_f64 spinetail_gather_f64(const double *p, const int32_t *places) {
 #if defined(__AVX512F__)
@@ -280,19 +311,40 @@ SPINETAIL_INLINE spinetail_f64 spinetail_load_second_bits_f64(spinetail_f64 a, c
 #endif
 }
 
-/// p[i] = a[i], which is a whole number, + base + i · step.
-SPINETAIL_INLINE void spinetail_store_indices_f64(int32_t *p, spinetail_f64 a, int32_t base, int32_t step) {
-    typedef int32_t indices __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 8)));
+typedef int32_t spinetail_indices_f64 __attribute__((ext_vector_type(SPINETAIL_VECTOR_BYTES / 8)));
+
 #if SPINETAIL_VECTOR_BYTES == 64
-    const indices ramp = {0, 1, 2, 3, 4, 5, 6, 7};
+#define SPINETAIL_RAMP 0, 1, 2, 3, 4, 5, 6, 7
 #elif SPINETAIL_VECTOR_BYTES == 32
-    const indices ramp = {0, 1, 2, 3};
+#define SPINETAIL_RAMP 0, 1, 2, 3
 #else
-    const indices ramp = {0, 1};
+#define SPINETAIL_RAMP 0, 1
 #endif
-    indices whole = __builtin_convertvector(a, indices) + ramp * step + base;
-    memcpy(p, &whole, sizeof whole);
+
+/// p[i] = a[i], which is a whole number, + base + i · step, for the first `count` lanes.
+SPINETAIL_INLINE void
+spinetail_store_indices_f64(int32_t *p, spinetail_f64 a, int32_t base, int32_t step, int64_t count) {
+    const spinetail_indices_f64 ramp = {SPINETAIL_RAMP};
+    spinetail_indices_f64 whole = __builtin_convertvector(a, spinetail_indices_f64) + ramp * step + base;
+#if defined(__AVX512VL__)
+    _mm256_mask_storeu_epi32(p, (__mmask8)((1u << count) - 1u), (__m256i)whole);
+#else
+    memcpy(p, &whole, (size_t)count * sizeof(int32_t));
+#endif
 }
+
+/// The opposite: p[i] - base - i · step for the first `count` lanes; the others are anything.
+SPINETAIL_INLINE spinetail_f64 spinetail_load_indices_f64(const int32_t *p, int32_t base, int32_t step, int64_t count) {
+    const spinetail_indices_f64 ramp = {SPINETAIL_RAMP};
+#if defined(__AVX512VL__)
+    spinetail_indices_f64 whole = (spinetail_indices_f64)_mm256_maskz_loadu_epi32((__mmask8)((1u << count) - 1u), p);
+#else
+    spinetail_indices_f64 whole = 0;
+    memcpy(&whole, p, (size_t)count * sizeof(int32_t));
+#endif
+    return __builtin_convertvector(whole - ramp * step - base, spinetail_f64);
+}
+#undef SPINETAIL_RAMP
 
 SPINETAIL_INLINE double spinetail_sum_f64(spinetail_f64 a) {
 #if SPINETAIL_VECTOR_BYTES == 64

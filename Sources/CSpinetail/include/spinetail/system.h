@@ -51,6 +51,8 @@ static inline __attribute__((always_inline)) void spinetail_pause(void) {
 static inline __attribute__((always_inline)) void spinetail_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 /// The same into the second-level cache only.
 static inline __attribute__((always_inline)) void spinetail_prefetch_far(const void *p) { __builtin_prefetch(p, 0, 2); }
+/// Of memory that will be written.
+static inline __attribute__((always_inline)) void spinetail_prefetch_write(void *p) { __builtin_prefetch(p, 1, 3); }
 
 /// The same number, of which the compiler no longer knows where it came from.
 static inline __attribute__((always_inline)) int64_t spinetail_opaque(int64_t x) {
