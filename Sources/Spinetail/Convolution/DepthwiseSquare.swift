@@ -73,7 +73,11 @@ extension Depthwise {
         let planes = shape.images &* shape.channels &* extent.d
         let elements = extent.h &* extent.w
         if planes == 0 || elements == 0 { return nil }
+        if let pairs = PairedPlanes(self) { return pairs.run() }
         if shape.isSame {
+            if RowWindows<E>.fit(extent) {
+                return overPlanes(planes, elements, WindowPlanes(job: self, windows: RowWindows<E>(extent)))
+            }
             guard let memory = Scratch.take(FlatWindows<E>.bytes(extent)) else { return Status.noMemory }
             defer { Scratch.give(memory) }
             return overPlanes(planes, elements, WindowPlanes(job: self, windows: FlatWindows<E>(extent, memory)))
@@ -135,4 +139,6 @@ private struct WindowSums<E: Real>: WindowSink {
         if relu { sum = E.Lanes.max(.zero, sum) }
         if count == E.Lanes.width { sum.store(to + place) } else { sum.store(to + place, count: count) }
     }
+
+    @inline(__always) func fetch(_ place: Int) { spinetail_prefetch_write(to + place) }
 }

@@ -5,6 +5,7 @@ extension DepthwiseWeights {
     func runSquare() -> Int32? {
         if !shape.isSquare(E.self) || shape.images &* shape.channels &* shape.output.count == 0 { return nil }
         if shape.isSame {
+            if RowWindows<E>.fit(shape.output) { return run(RowWindows<E>(shape.output)) }
             guard let memory = Scratch.take(FlatWindows<E>.bytes(shape.output)) else { return Status.noMemory }
             defer { Scratch.give(memory) }
             return run(FlatWindows<E>(shape.output, memory))
@@ -67,4 +68,6 @@ private struct WindowProducts<E: Real>: WindowSink {
             totals[unchecked: t] = E.Lanes.fma(g, window[unchecked: t], totals[unchecked: t])
         }
     }
+
+    @inline(__always) func fetch(_ place: Int) { spinetail_prefetch(doutput + place) }
 }

@@ -5,6 +5,8 @@ import CSpinetail
 protocol WindowSink {
     associatedtype E: Real
     mutating func take(_ window: InlineArray<9, E.Lanes>, _ place: Int, count: Int)
+    /// Asks for its own memory at the place, which windows that come soon will need.
+    func fetch(_ place: Int)
 }
 
 /// Gives a sink the windows of one plane, of `first ..< last` out of `units` pieces.
