@@ -17,6 +17,9 @@ struct Planar<E: Real> {
     @inline(__always) var phases: Int { shape.stride.h &* shape.stride.w }
     @inline(__always) var planeWidth: Int { shape.output.w &+ reachW }
     @inline(__always) var depth: Int { shape.groupChannels &* shape.kernel.count }
+    /// Whether results are taken one after the other from whatever rows, which takes masked loads; else rows with their
+    /// margins are.
+    @inline(__always) var isDense: Bool { Tile<E>.isWide && 2 &* shape.output.w >= E.Lanes.width }
 }
 
 extension ConvolutionShape {
@@ -36,7 +39,7 @@ extension Planar {
         if images == 0 || shape.output.count == 0 || shape.filters == 0 { return Status.ok }
         let size = MemoryLayout<E>.size
         let rows = shape.groupFilters
-        let height = rows <= 4 ? 4 : rows <= 6 ? 6 : PanelTile<E>.height(for: rows)
+        let height = PlanarTile<E>.height(for: rows, dense: isDense)
         let rowPanels = pieces(rows, height)
         let weightElements = roundUp(depth &* height &+ Packing<E>.slack, 64 / size)
         // Strips of rows whose planes stay in the cache, enough of them for the threads.
@@ -79,26 +82,31 @@ extension Planar {
 
     /// Where each channel's taps begin in the planes.
     private func listOffsets(_ planeElements: Int, into offsets: UnsafeMutablePointer<Int>) {
+        let taps = shape.kernel.count
         var k = 0
-        var c = 0
-        while c < shape.groupChannels {
-            var i = 0
-            while i < shape.kernel.h {
-                let h = i &* shape.dilation.h
-                var j = 0
-                while j < shape.kernel.w {
-                    let w = j &* shape.dilation.w
-                    let phase =
-                        remainder(h, by: shape.stride.h) &* shape.stride.w &+ remainder(w, by: shape.stride.w)
-                    (offsets + k).initialize(
-                        to: (c &* phases &+ phase) &* planeElements &+ divide(h, by: shape.stride.h) &* planeWidth
-                            &+ divide(w, by: shape.stride.w))
-                    k &+= 1
-                    j &+= 1
+        var i = 0
+        while i < shape.kernel.h {
+            let h = i &* shape.dilation.h
+            var j = 0
+            while j < shape.kernel.w {
+                let w = j &* shape.dilation.w
+                var at = h &* planeWidth &+ w
+                if phases > 1 {
+                    let phase = remainder(h, by: shape.stride.h) &* shape.stride.w &+ remainder(w, by: shape.stride.w)
+                    at =
+                        phase &* planeElements &+ divide(h, by: shape.stride.h) &* planeWidth
+                        &+ divide(w, by: shape.stride.w)
                 }
-                i &+= 1
+                (offsets + k).initialize(to: at)
+                k &+= 1
+                j &+= 1
             }
-            c &+= 1
+            i &+= 1
+        }
+        // Those of other channels are a channel's planes further on.
+        while k < depth {
+            (offsets + k).initialize(to: offsets[k &- taps] &+ phases &* planeElements)
+            k &+= 1
         }
     }
 }
@@ -130,32 +138,32 @@ private struct PlanarStrip<E: Real>: ParallelTask {
         let tile = (memory + roundUp(tileOffset, 64)).assumingMemoryBound(to: E.self)
         bring(image: image, group: group, first: first, rows: rows, into: planes)
         let width = job.planeWidth
-        // The last row's margin is left out; tiles may reach into what lies behind it.
-        let end = (rows &- 1) &* width &+ shape.output.w
         let area = shape.output.h &* shape.output.w
+        // The last row's margin is left out; tiles may reach into what lies behind it.
+        let dense = job.isDense
+        let end = dense ? rows &* shape.output.w : (rows &- 1) &* width &+ shape.output.w
+        let step = PlanarTile<E>.columns(height)
+        let multiplier = PlanarTile<E>(
+            height: height, depth: job.depth, offsets: offsets, cRow: dense ? area : Tile<E>.columns, relu: job.relu)
         var position = 0
         while position < end {
+            let columns =
+                dense
+                ? PlanarColumns(UnsafePointer(planes), position, width: shape.output.w, gap: job.reachW)
+                : PlanarColumns(UnsafePointer(planes) + position)
             var panel = 0
             while panel < rowPanels {
                 let row = panel &* height
                 let valid = Swift.min(height, shape.groupFilters &- row)
                 let filter = group &* shape.groupFilters &+ row
-                var epilogue = Epilogue<E>.nothing
-                epilogue.relu = job.relu
-                if let bias = job.bias {
-                    epilogue.bias = .perRow
-                    epilogue.values = bias + filter
-                }
-                PlanarTile<E>.multiply(
-                    height: height, depth: job.depth,
-                    a: weights + (group &* rowPanels &+ panel) &* weightElements, b: UnsafePointer(planes) + position,
-                    offsets: offsets, c: tile, validRows: valid, epilogue: epilogue)
-                store(
-                    tile, rows: valid, position: position, end: end,
-                    to: job.result + ((image &* shape.filters &+ filter) &* area &+ first &* shape.output.w))
+                let to = job.result + ((image &* shape.filters &+ filter) &* area &+ first &* shape.output.w)
+                multiplier.multiply(
+                    weights + (group &* rowPanels &+ panel) &* weightElements, columns, dense ? to + position : tile,
+                    rows: valid, columns: dense ? Swift.min(step, end &- position) : step, bias: job.bias.map { $0 + filter })
+                if !dense { store(tile, rows: valid, position: position, end: end, to: to) }
                 panel &+= 1
             }
-            position &+= Tile<E>.columns
+            position &+= step
         }
     }
 
@@ -193,41 +201,58 @@ private struct PlanarStrip<E: Real>: ParallelTask {
         let shape = job.shape
         let width = job.planeWidth
         let area = shape.input.h &* shape.input.w
-        var c = 0
-        while c < shape.groupChannels {
-            let from = job.source + ((image &* shape.groups &+ group) &* shape.groupChannels &+ c) &* area
-            var phase = 0
-            while phase < job.phases {
-                let plane = planes + (c &* job.phases &+ phase) &* planeElements
-                let h = divide(phase, by: shape.stride.w) &- shape.padding.h
-                let w = remainder(phase, by: shape.stride.w) &- shape.padding.w
-                // Columns w, w + stride, … of which begin ..< stop are inside.
-                let begin = Swift.min(width, w < 0 ? pieces(0 &- w, shape.stride.w) : 0)
-                let inside = shape.input.w &- w
-                let stop = Swift.max(begin, inside <= 0 ? 0 : Swift.min(width, pieces(inside, shape.stride.w)))
-                var r = 0
-                while r < rows &+ job.reachH {
-                    let y = (first &+ r) &* shape.stride.h &+ h
-                    let line = plane + r &* width
-                    if y < 0 || y >= shape.input.h {
-                        fill(line, width, 0)
-                    } else {
-                        fill(line, begin, 0)
-                        let p = from + (y &* shape.input.w &+ w &+ begin &* shape.stride.w)
-                        if shape.stride.w == 1 {
-                            copyRow(p, line + begin, stop &- begin)
-                        } else {
-                            pickRow(p, line + begin, stop &- begin, step: shape.stride.w)
-                        }
-                        fill(line + stop, width &- stop, 0)
-                    }
+        // Tiles read on into the next plane, and behind the last one.
+        fill(planes, shape.groupChannels &* job.phases &* planeElements &+ 4 &* Tile<E>.columns, 0)
+        var phase = 0
+        while phase < job.phases {
+            let h = divide(phase, by: shape.stride.w) &- shape.padding.h
+            let w = remainder(phase, by: shape.stride.w) &- shape.padding.w
+            // Columns w, w + stride, … and rows likewise, of which begin ..< stop are inside.
+            let (begin, stop) = inside(w, shape.stride.w, shape.input.w, width)
+            let (top, bottom) = inside(
+                first &* shape.stride.h &+ h, shape.stride.h, shape.input.h, rows &+ job.reachH)
+            var from =
+                job.source + ((image &* shape.groups &+ group) &* shape.groupChannels &* area
+                &+ ((first &+ top) &* shape.stride.h &+ h) &* shape.input.w &+ w &+ begin &* shape.stride.w)
+            var plane = planes + (phase &* planeElements &+ top &* width &+ begin)
+            var c = 0
+            while c < shape.groupChannels {
+                var p = from
+                var line = plane
+                var r = top
+                while r < bottom {
+                    bringRow(p, line, stop &- begin)
+                    p += shape.stride.h &* shape.input.w
+                    line += width
                     r &+= 1
                 }
-                // Tiles read on into the next plane, and behind the last one.
-                phase &+= 1
+                from += area
+                plane += job.phases &* planeElements
+                c &+= 1
             }
-            c &+= 1
+            phase &+= 1
         }
-        fill(planes + shape.groupChannels &* job.phases &* planeElements, 4 &* Tile<E>.columns, 0)
+    }
+
+    /// The first and the end of `count` positions start, start + step, … that lie in 0 ..< extent.
+    @inline(__always)
+    private func inside(_ start: Int, _ step: Int, _ extent: Int, _ count: Int) -> (Int, Int) {
+        let first = Swift.min(count, start < 0 ? pieces(0 &- start, step) : 0)
+        let left = extent &- start
+        return (first, Swift.max(first, left <= 0 ? 0 : Swift.min(count, pieces(left, step))))
+    }
+
+    /// Where vectors are wide, a row's last one writes zeros behind it, where the next rows are not yet written.
+    @inline(__always)
+    private func bringRow(_ from: UnsafePointer<E>, _ to: UnsafeMutablePointer<E>, _ count: Int) {
+        let lanes = E.Lanes.width
+        if job.shape.stride.w > 1 { return pickRow(from, to, count, step: job.shape.stride.w) }
+        if !Tile<E>.isWide || job.phases > 1 { return copyRow(from, to, count) }
+        var i = 0
+        while i &+ lanes <= count {
+            E.Lanes.load(from + i).store(to + i)
+            i &+= lanes
+        }
+        if i < count { E.Lanes.load(from + i, count: count &- i, fill: 0).store(to + i) }
     }
 }

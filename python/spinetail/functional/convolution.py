@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..autograd.tape import enabled, like, ndarray, record, wrap
@@ -146,14 +148,30 @@ def _convolve(name, input, weight, bias, stride, padding, dilation, groups):
         input = _lift(name, input)
     if not isinstance(weight, Tensor):
         weight = _lift(name, weight)
+    b, needs_bias = None, False
+    if bias is not None:
+        if not isinstance(bias, Tensor):
+            bias = _lift(name, bias)
+        b, needs_bias = bias._array, bias._requires_grad
     x, w = input._array, weight._array
-    _rank(name, x, w)
-    plan = ops.plan_convolution(
-        x.shape, w.shape, ops.key(stride), ops.key(padding), ops.key(dilation), groups, ops.planned()
-    )
+    try:
+        plan = _plan(name, x.shape, w.shape, stride, padding, dilation, groups, ops.planned())
+    except TypeError:  # lists, which cannot be remembered, or what is wrong altogether
+        given = ops.key(stride), ops.key(padding), ops.key(dilation)
+        plan = _plan(name, x.shape, w.shape, *given, groups, ops.planned())
     if plan.unbatched:
         return _product(plan, ops.forward, _forward_grads, input[None], weight, bias, name)[0]
-    return _product(plan, ops.forward, _forward_grads, input, weight, bias, name)
+    if (needs_bias or input._requires_grad or weight._requires_grad) and enabled():
+        return _product(plan, ops.forward, _forward_grads, input, weight, bias, name)
+    return wrap(ops.forward(plan, x, w, b))
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _plan(name: str, input: tuple, weight: tuple, stride, padding, dilation, groups, algorithm: int) -> ops.Plan:
+    """The plan of a convolution whose name says how many axes its weight has."""
+    if len(weight) != int(name[-2]) + 2:
+        raise ValueError(f"[{name}] weight must have {int(name[-2]) + 2} dimensions, got shape {weight}")
+    return ops.plan_convolution(input, weight, stride, padding, dilation, groups, algorithm)
 
 
 def _transpose(name, input, weight, bias, stride, padding, output_padding, groups, dilation):
