@@ -163,7 +163,8 @@ def _max_unpool(spatial, input, indices, kernel_size, stride=None, padding=0, ou
 
     Equation: y[n, c, indices[n, c, p]] = x[n, c, p].
     Shapes: input and indices (N, C, {L}) or (C, {L}); result (N, C, {OL}) or (C, {OL}) with extents
-    (L - 1)·stride - 2·padding + kernel_size unless output_size gives them (with or without the leading axes).
+    (L - 1)·stride - 2·padding + kernel_size, or what output_size says (with or without the leading axes), which must be
+    less than a stride away from that.
     dtypes: any; indices are integers. Of several values for one place, one is taken.
 
     Raises: IndexError for indices beyond the output, TypeError and ValueError for kinds and shapes that do not fit.
@@ -180,15 +181,12 @@ def _max_unpool(spatial, input, indices, kernel_size, stride=None, padding=0, ou
     places = indices._array if isinstance(indices, Tensor) else indices
     if x.ndim not in (spatial + 1, spatial + 2):
         raise ValueError(f"[{name}] input must have {spatial + 2} dimensions (or {spatial + 1}), got shape {x.shape}")
+    kernel = sizes(name, "kernel_size", key(kernel_size), spatial)
+    steps = kernel if stride is None else sizes(name, "stride", key(stride), spatial)
+    around = sizes(name, "padding", key(padding), spatial)
+    extent = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[-spatial:], steps, around, kernel, strict=True))
     if output_size is not None:
-        extent = tuple(int(n) for n in output_size)[-spatial:]
-    else:
-        kernel = sizes(name, "kernel_size", key(kernel_size), spatial)
-        steps = kernel if stride is None else sizes(name, "stride", key(stride), spatial)
-        around = sizes(name, "padding", key(padding), spatial)
-        extent = tuple(
-            (n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[-spatial:], steps, around, kernel, strict=True)
-        )
+        extent = _unpooled(name, tuple(output_size), extent, steps, x.ndim)
     out = ops.max_unpool(x, places, extent)
     if given is None:
         return out
@@ -196,6 +194,21 @@ def _max_unpool(spatial, input, indices, kernel_size, stride=None, padding=0, ou
         return wrap(out)
     planes = x.ndim - spatial
     return record(out, (given,), lambda grad: (_gather(grad, places, planes),), (), name)
+
+
+def _unpooled(name: str, wanted: tuple, usual: tuple, steps: tuple, rank: int) -> tuple[int, ...]:
+    """The spatial extents that `output_size` asks for, each less than a stride from the usual one."""
+    spatial = len(usual)
+    if len(wanted) not in (spatial, spatial + 2, rank):
+        raise ValueError(f"[{name}] output_size must have {spatial} or {spatial + 2} elements, got {wanted}")
+    extent = tuple(int(n) for n in wanted[-spatial:])
+    for axis, (n, u, s) in enumerate(zip(extent, usual, steps, strict=True)):
+        if not u - s < n < u + s:
+            raise ValueError(
+                f"[{name}] output_size {wanted} does not fit: spatial axis {axis} must be between {u - s} and {u + s}, "
+                "both excluded"
+            )
+    return extent
 
 
 def _gather(grad, places, planes: int):

@@ -56,6 +56,19 @@ def test_indices():
     assert arrays[1].dtype == np.int64 and arrays[0].shape == (2, 3, 2, 2)
 
 
+def test_unpooled_extents_are_less_than_a_stride_from_the_usual():
+    y, places = pooling.max_pool2d(np.arange(48.0).reshape(1, 2, 4, 6), 2, return_indices=True)
+    for size in ((5, 7), (4, 6), (1, 2, 5, 5)):
+        if np.prod(size[-2:]) >= 24:
+            assert pooling.max_unpool2d(y, places, 2, output_size=size).shape[2:] == size[-2:]
+    for size in ((6, 6), (4, 4), (2, 6), (4, 8), (1, 2, 4, 9)):
+        with pytest.raises(ValueError, match=r"\[max_unpool2d\] output_size .* does not fit"):
+            pooling.max_unpool2d(y, places, 2, output_size=size)
+    for size in ((4,), (2, 4, 6), (1, 1, 2, 4, 6)):
+        with pytest.raises(ValueError, match=r"\[max_unpool2d\] output_size must have 2 or 4 elements"):
+            pooling.max_unpool2d(y, places, 2, output_size=size)
+
+
 def test_ties_give_the_gradient_to_the_first():
     x = st.ones(1, 1, 4, 4).requires_grad_()
     pooling.max_pool2d(x, 2).sum().backward()
