@@ -17,7 +17,7 @@ extension Depthwise {
         if let status = runSquare() { return status }
         let extent = backward ? shape.input : shape.output
         let step = backward ? Space.ones : shape.stride
-        let plane = PaddedPlane<E>(
+        let plane = DepthwisePlane<E>(
             result: extent, kernel: shape.kernel, dilation: shape.dilation, stepH: step.h, stepW: step.w)
         let workers = workerLimit()
         let offsetBytes = roundUp(shape.kernel.count &* 8, 64)
@@ -37,7 +37,7 @@ extension Depthwise {
 
 private struct DepthwiseBand<E: Real>: ParallelTask {
     let job: Depthwise<E>
-    let plane: PaddedPlane<E>
+    let plane: DepthwisePlane<E>
     let extent: Space
     let offsets: UnsafePointer<Int>
     let scratch: UnsafeMutableRawPointer

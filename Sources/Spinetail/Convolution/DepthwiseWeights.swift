@@ -12,7 +12,7 @@ struct DepthwiseWeights<E: Real> {
 extension DepthwiseWeights {
     func run() -> Int32 {
         if let status = runSquare() { return status }
-        let plane = PaddedPlane<E>(
+        let plane = DepthwisePlane<E>(
             result: shape.output, kernel: shape.kernel, dilation: shape.dilation, stepH: shape.stride.h,
             stepW: shape.stride.w)
         let taps = shape.kernel.count
@@ -52,7 +52,7 @@ extension DepthwiseWeights {
 
 private struct SumPlanes<E: Real>: ParallelTask {
     let job: DepthwiseWeights<E>
-    let plane: PaddedPlane<E>
+    let plane: DepthwisePlane<E>
     let offsets: UnsafePointer<Int>
     let parts: Int
     let sums: UnsafeMutablePointer<E>

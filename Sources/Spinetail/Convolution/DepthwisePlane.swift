@@ -12,7 +12,7 @@ extension ConvolutionShape {
 
 /// A band of one plane with zeros around it, in scratch, laid out so that a kernel position is one offset: element
 /// (y, x) of the padded plane at [y · row + (x % step) · phase + x / step], step being the stride along the width.
-struct PaddedPlane<E: Real> {
+struct DepthwisePlane<E: Real> {
     var rows: Int  // of result in one band
     var bands: Int
     var height: Int  // of padded plane for one band
