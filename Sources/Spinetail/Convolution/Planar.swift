@@ -159,7 +159,8 @@ private struct PlanarStrip<E: Real>: ParallelTask {
                 let to = job.result + ((image &* shape.filters &+ filter) &* area &+ first &* shape.output.w)
                 multiplier.multiply(
                     weights + (group &* rowPanels &+ panel) &* weightElements, columns, dense ? to + position : tile,
-                    rows: valid, columns: dense ? Swift.min(step, end &- position) : step, bias: job.bias.map { $0 + filter })
+                    rows: valid, columns: dense ? Swift.min(step, end &- position) : step,
+                    bias: job.bias.map { $0 + filter })
                 if !dense { store(tile, rows: valid, position: position, end: end, to: to) }
                 panel &+= 1
             }
@@ -212,8 +213,9 @@ private struct PlanarStrip<E: Real>: ParallelTask {
             let (top, bottom) = inside(
                 first &* shape.stride.h &+ h, shape.stride.h, shape.input.h, rows &+ job.reachH)
             var from =
-                job.source + ((image &* shape.groups &+ group) &* shape.groupChannels &* area
-                &+ ((first &+ top) &* shape.stride.h &+ h) &* shape.input.w &+ w &+ begin &* shape.stride.w)
+                job.source
+                + ((image &* shape.groups &+ group) &* shape.groupChannels &* area
+                    &+ ((first &+ top) &* shape.stride.h &+ h) &* shape.input.w &+ w &+ begin &* shape.stride.w)
             var plane = planes + (phase &* planeElements &+ top &* width &+ begin)
             var c = 0
             while c < shape.groupChannels {

@@ -184,7 +184,9 @@ def _max_unpool(spatial, input, indices, kernel_size, stride=None, padding=0, ou
     kernel = sizes(name, "kernel_size", key(kernel_size), spatial)
     steps = kernel if stride is None else sizes(name, "stride", key(stride), spatial)
     around = sizes(name, "padding", key(padding), spatial)
-    extent = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[-spatial:], steps, around, kernel, strict=True))
+    extent = tuple(
+        (n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[-spatial:], steps, around, kernel, strict=True)
+    )
     if output_size is not None:
         extent = _unpooled(name, tuple(output_size), extent, steps, x.ndim)
     out = ops.max_unpool(x, places, extent)

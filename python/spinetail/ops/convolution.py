@@ -16,6 +16,7 @@ import numpy as np
 
 from .._native import kernels
 from .arrays import channels_behind, channels_second
+from .arrays import empty as fresh
 from .reduction import sum as sum_of
 
 FLOATS = ("f", "d")
@@ -184,7 +185,7 @@ def backward_weight(plan: Plan, g: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The transpose of `forward` in w, applied to g."""
     dtype = g.dtype
     if dtype.char in FLOATS:
-        out = np.empty(plan.weight, dtype.type)
+        out = fresh(plan.weight, np.dtype(dtype.type))
         try:
             kernels.convolution_backward_weight(out, g, x, plan.parameters)
         except (TypeError, ValueError):
@@ -410,8 +411,8 @@ def dense(array: np.ndarray) -> np.ndarray:
 def empty(shape: tuple[int, ...], like: np.ndarray) -> np.ndarray:
     """An output in the layout of an operand."""
     if like.flags.c_contiguous or not is_channels_last(like):
-        return np.empty(shape, like.dtype.type)
-    return channels_second(np.empty((shape[0], *shape[2:], shape[1]), like.dtype.type))
+        return fresh(shape, np.dtype(like.dtype.type))
+    return channels_second(fresh((shape[0], *shape[2:], shape[1]), np.dtype(like.dtype.type)))
 
 
 def wide(*arrays: np.ndarray | None) -> tuple:

@@ -147,7 +147,17 @@ LARGER = [
 # parts, several planes with depth, results that see more padding than input.
 SAME, HALF = ((1, 1), (1, 1), (1, 1)), ((2, 2), (1, 1), (1, 1))
 EXTENTS = [(1, 1), (1, 5), (5, 1), (2, 2), (7, 7), (8, 7), (13, 15), (16, 16), (17, 33), (31, 30), (56, 56), (3, 200)]
-EXTENTS += [(1, 7), (6, 5), (9, 8), (5, 9), (14, 10), (13, 13), (14, 14), (11, 16), (60, 60)]  # a row or two in a vector
+EXTENTS += [
+    (1, 7),
+    (6, 5),
+    (9, 8),
+    (5, 9),
+    (14, 10),
+    (13, 13),
+    (14, 14),
+    (11, 16),
+    (60, 60),
+]  # a row or two in a vector
 SQUARE = [
     *((2, 3, extent, 3, (3, 3), *how, (1, 1), 3) for extent in EXTENTS for how in (SAME, HALF)),
     *((1, 3, (300, 301), 3, (3, 3), *how, (1, 1), 3) for how in (SAME, HALF)),
