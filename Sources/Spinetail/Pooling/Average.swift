@@ -7,6 +7,7 @@ public func spinetail_average_pool_forward(
     var shape = PoolingShape()
     let status = shape.read(output: output, 1, input: input, 2, parameters, 3)
     if status != Status.ok { return status }
+    if shape.channelsLast && shape.hasGaps { return Status.parameter(3) }
     if output.holds(Float.self) { return forward(Float.self, shape, output, input) }
     if output.holds(Double.self) { return forward(Double.self, shape, output, input) }
     return Status.dtype(1)
@@ -16,6 +17,9 @@ private func forward<E: Real>(
     _ type: E.Type, _ shape: PoolingShape, _ output: Descriptor, _ input: Descriptor
 ) -> Int32 {
     guard let y = output.pointer(E.self), let x = input.pointer(E.self) else { return Status.ok }
+    if shape.channelsLast {
+        return ChannelsLastAverage<E>.run(shape, backward: false, result: y, source: UnsafePointer(x))
+    }
     let rows = shape.planes &* shape.output.d &* shape.output.h
     let perRow = shape.output.w &* shape.windowWork
     let rowsPerTask = Swift.max(1, divide(1 << 17, by: perRow))
@@ -34,6 +38,9 @@ private func forward<E: Real>(
 }
 
 extension PoolingShape {
+    /// Whether windows are dilated, as no average's are.
+    var hasGaps: Bool { d.dilation > 1 || h.dilation > 1 || w.dilation > 1 }
+
     /// What the sum of the window at (d, h, w), which sees `seen` elements, is divided by.
     @inline(__always) func divisor(_ d: Int, _ h: Int, _ w: Int, seen: Int) -> Int {
         if divisor != 0 { return divisor }
@@ -114,6 +121,7 @@ public func spinetail_average_pool_backward(
     var shape = PoolingShape()
     let status = shape.read(output: doutput, 2, input: dinput, 1, parameters, 3)
     if status != Status.ok { return status }
+    if shape.channelsLast && shape.hasGaps { return Status.parameter(3) }
     if dinput.holds(Float.self) { return backward(Float.self, shape, dinput, doutput) }
     if dinput.holds(Double.self) { return backward(Double.self, shape, dinput, doutput) }
     return Status.dtype(1)
@@ -126,6 +134,9 @@ private func backward<E: Real>(
     guard let dy = doutput.pointer(E.self) else {
         fill(dx, dinput.count, 0)
         return Status.ok
+    }
+    if shape.channelsLast {
+        return ChannelsLastAverage<E>.run(shape, backward: true, result: dx, source: UnsafePointer(dy))
     }
     if shape.isPairs {
         let rows = shape.planes &* shape.output.d &* shape.output.h

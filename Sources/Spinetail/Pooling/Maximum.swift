@@ -10,7 +10,7 @@ public func spinetail_max_pool_forward(
     if let indices {
         if indices.dtype != Int32(SPINETAIL_INT32) { return Status.dtype(2) }
         if !indices.hasShape(of: output) { return Status.shape(2) }
-        if !indices.isContiguous { return Status.layout(2) }
+        if !(shape.channelsLast ? indices.isChannelsLast : indices.isContiguous) { return Status.layout(2) }
         if shape.input.count >= 1 << 31 { return Status.shape(3) }
     }
     if output.holds(Float.self) { return forward(Float.self, shape, output, indices, input) }
@@ -24,6 +24,7 @@ private func forward<E: Real>(
     guard let y = output.pointer(E.self), let x = input.pointer(E.self) else { return Status.ok }
     if indices != nil && shape.input.count >= 1 << 31 { return Status.shape(3) }
     let places = indices.flatMap { $0.pointer(Int32.self) }
+    if shape.channelsLast { return ChannelsLastMaximum<E>.run(shape, y, places, UnsafePointer(x)) }
     let rows = shape.planes &* shape.output.d &* shape.output.h
     let perRow = shape.output.w &* shape.windowWork
     var rowsPerTask = Swift.max(1, divide(1 << 17, by: perRow))
@@ -32,7 +33,8 @@ private func forward<E: Real>(
         return parallel(
             pieces(rows, rowsPerTask), cost: rows &* perRow / 16,
             MaximumOfHalves<E>(
-                shape: shape, output: y, indices: places, input: UnsafePointer(x), rows: rows, rowsPerTask: rowsPerTask))
+                shape: shape, output: y, indices: places, input: UnsafePointer(x), rows: rows, rowsPerTask: rowsPerTask)
+        )
     }
     return parallel(
         pieces(rows, rowsPerTask), cost: rows &* perRow / 4,
@@ -207,7 +209,7 @@ public func spinetail_max_pool_backward(
     if status != Status.ok { return status }
     if indices.dtype != Int32(SPINETAIL_INT32) { return Status.dtype(3) }
     if !indices.hasShape(of: doutput) { return Status.shape(3) }
-    if !indices.isContiguous { return Status.layout(3) }
+    if !(shape.channelsLast ? indices.isChannelsLast : indices.isContiguous) { return Status.layout(3) }
     if dinput.holds(Float.self) { return backward(Float.self, shape, dinput, doutput, indices) }
     if dinput.holds(Double.self) { return backward(Double.self, shape, dinput, doutput, indices) }
     return Status.dtype(1)
@@ -228,10 +230,17 @@ private func backward<E: Real>(
     let planesPerTask = Swift.max(1, divide(1 << 15, by: inside &+ outside))
     var wrong: Int64 = 0
     let status = withUnsafeMutablePointer(to: &wrong) { wrong in
-        parallel(
-            pieces(shape.planes, planesPerTask), cost: shape.planes &* (inside / 8 &+ (SpreadHalves<E>(shape) == nil ? outside : outside / 4)),
+        if shape.channelsLast {
+            return ChannelsLastSpread<E>(
+                shape: shape, dinput: dx, doutput: UnsafePointer(dy), indices: UnsafePointer(places), wrong: wrong
+            ).run()
+        }
+        return parallel(
+            pieces(shape.planes, planesPerTask),
+            cost: shape.planes &* (inside / 8 &+ (SpreadHalves<E>(shape) == nil ? outside : outside / 4)),
             SpreadMaximum<E>(
-                halves: SpreadHalves<E>(shape), dinput: dx, doutput: UnsafePointer(dy), indices: UnsafePointer(places), planes: shape.planes,
+                halves: SpreadHalves<E>(shape), dinput: dx, doutput: UnsafePointer(dy), indices: UnsafePointer(places),
+                planes: shape.planes,
                 planesPerTask: planesPerTask, inside: inside, outside: outside, wrong: wrong))
     }
     return status == Status.ok && wrong != 0 ? Status.index(3) : status

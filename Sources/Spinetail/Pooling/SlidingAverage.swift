@@ -61,7 +61,9 @@ struct SlidingAverage<E: Real>: ParallelTask {
         }
         let results = backward ? shape.input : shape.output
         let rows = shape.planes &* results.d &* results.h
-        let down = backward ? pieces(shape.d.kernel, shape.d.stride) &* pieces(shape.h.kernel, shape.h.stride)
+        let down =
+            backward
+            ? pieces(shape.d.kernel, shape.d.stride) &* pieces(shape.h.kernel, shape.h.stride)
             : shape.d.kernel &* shape.h.kernel
         let perRow = results.w &* shape.w.kernel &+ Swift.min(down, 1 << 20) &* (backward ? output : input) &+ 64
         let rowsPerTask = Swift.max(1, divide(1 << 17, by: perRow))

@@ -38,8 +38,9 @@ struct PoolingAxis {
         return (from, Swift.max(from, Swift.min(input, first &+ kernel)))
     }
 
-    /// The windows that see the position, likewise.
+    /// The windows that see the position: adaptive ones, or likewise without gaps.
     @inline(__always) func seeing(_ position: Int) -> (from: Int, to: Int) {
+        if adaptive { return (divide(position &* output, by: input), pieces((position &+ 1) &* output, input)) }
         let last = position &+ padding
         let beyond = last &- kernel
         let from = beyond < 0 ? 0 : stride == 1 ? beyond &+ 1 : divide(beyond, by: stride) &+ 1
@@ -71,7 +72,10 @@ struct PoolingAxis {
 
 /// What a pooling's arrays and parameters say, checked against each other.
 struct PoolingShape {
-    var planes = 0
+    var images = 0
+    var channels = 0
+    /// Whether both arrays have their channels next to each other in memory.
+    var channelsLast = false
     var input = Space.ones
     var output = Space.ones
     var d = PoolingAxis(input: 1, output: 1, kernel: 1, stride: 1, padding: 0, dilation: 1, adaptive: false)
@@ -128,14 +132,20 @@ struct PoolingShape {
         if rank < 3 || rank > 5 { return Status.rank(i) }
         if y.rank != rank { return Status.rank(o) }
         if y.dtype != x.dtype { return Status.dtype(o) }
-        if !y.isContiguous { return Status.layout(o) }
-        if !x.isContiguous { return Status.layout(i) }
+        if !y.isContiguous || !x.isContiguous {
+            if !y.isChannelsLast { return Status.layout(o) }
+            if !x.isChannelsLast { return Status.layout(i) }
+            channelsLast = true
+        }
         if y.extent(0) != x.extent(0) || y.extent(1) != x.extent(1) { return Status.shape(o) }
-        planes = x.extent(0) &* x.extent(1)
+        images = x.extent(0)
+        channels = x.extent(1)
         input = Space(of: x)
         output = Space(of: y)
         return Status.ok
     }
+
+    var planes: Int { images &* channels }
 
     /// Elements that a window holds at most, roughly.
     var windowWork: Int {

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._native import kernels
-from .arrays import floating
-from .convolution import key, not_negative, positive, sizes
+from .arrays import channels_second, empty, floating
+from .convolution import is_channels_last, key, not_negative, positive, sizes
 
 FLOATS = ("f", "d")
 Size = int | tuple[int, ...] | list[int]
@@ -147,8 +147,8 @@ def max_unpool(input: np.ndarray, indices: np.ndarray, extent: tuple[int, ...]) 
 def maximum(plan: Plan, x: np.ndarray, places: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
     """Maxima of the plan's windows, and their places in their planes as int32 unless not wanted."""
     dtype = x.dtype
-    out = np.empty(plan.output, dtype.type) if dtype.char in FLOATS else None
-    indices = np.empty(plan.output, np.int32) if places else None
+    out = _blank(plan.output, x, dtype.type) if dtype.char in FLOATS else None
+    indices = _blank(plan.output, x, np.int32) if places else None
     try:
         kernels.max_pool_forward(out, indices, x, plan.parameters)
         return out, indices
@@ -156,6 +156,7 @@ def maximum(plan: Plan, x: np.ndarray, places: bool = True) -> tuple[np.ndarray,
         solid = floating(plan.name, x).reshape(plan.input)
         _check_room(plan)
         out = np.empty(plan.output, solid.dtype)
+        indices = np.empty(plan.output, np.int32) if places else None
         kernels.max_pool_forward(out, indices, solid, plan.parameters)
         return out.astype(dtype.newbyteorder("="), copy=False), indices
 
@@ -163,7 +164,7 @@ def maximum(plan: Plan, x: np.ndarray, places: bool = True) -> tuple[np.ndarray,
 def spread(name: str, grad: np.ndarray, indices: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Zeros of the given shape, with every element of grad added at the place in its plane that `indices` names."""
     dtype = grad.dtype
-    out = np.empty(shape, dtype.type) if dtype.char in FLOATS else None
+    out = _blank(shape, grad, dtype.type) if dtype.char in FLOATS else None
     try:
         kernels.max_pool_backward(out, grad, indices)
         return out
@@ -188,7 +189,7 @@ def average_backward(plan: Plan, grad: np.ndarray) -> np.ndarray:
 
 def _linear(plan: Plan, kernel, x: np.ndarray, given: tuple, wanted: tuple, argument: str) -> np.ndarray:
     dtype = x.dtype
-    out = np.empty(wanted, dtype.type) if dtype.char in FLOATS else None
+    out = _blank(wanted, x, dtype.type) if dtype.char in FLOATS else None
     try:
         kernel(out, x, plan.parameters)
         return out
@@ -199,6 +200,13 @@ def _linear(plan: Plan, kernel, x: np.ndarray, given: tuple, wanted: tuple, argu
         out = np.empty(wanted, solid.dtype)
         kernel(out, solid.reshape(given), plan.parameters)
         return out.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _blank(shape: tuple[int, ...], like: np.ndarray, dtype) -> np.ndarray:
+    """An output whose channels lie next to each other in memory where those of `like` do."""
+    if like.flags.c_contiguous or like.ndim != len(shape) or not is_channels_last(like):
+        return empty(shape, np.dtype(dtype))
+    return channels_second(empty((shape[0], *shape[2:], shape[1]), np.dtype(dtype)))
 
 
 def _unbatch(plan: Plan, *arrays):

@@ -132,7 +132,7 @@ def test_adaptive(sizes, dtype):
     assert left == pytest.approx(right, abs=float(60 * eps * np.prod(extent) * (np.abs(g).sum() + 1)))
 
 
-# Windows of two, side by side: several rows of results in a vector, planes of less than one, odd extents, one axis, depth.
+# Windows of two, side by side: several rows of results in a vector, planes of less than one, odd extents, depth.
 HALVES = [(2, 3, 8, 8), (5, 3, 4, 4), (2, 2, 16, 8), (5, 3, 2, 2), (1, 3, 6, 16), (3, 7, 4, 16), (2, 3, 32, 32)]
 HALVES += [(2, 3, 28, 28), (2, 3, 13, 70), (3, 2, 3, 8, 8), (2, 3, 5, 6, 20), (2, 3, 8), (3, 3, 71)]
 
@@ -168,7 +168,9 @@ def test_maximum_of_halves(shape, dtype, kind):
             ops.max_pool_backward(g, wrong, shape, spatial)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 7, 7), (2, 3, 7, 7), (3, 7, 5), (2, 2, 3, 4, 5), (1, 6, 40, 33), (1, 5, 1, 1)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 7, 7), (2, 3, 7, 7), (3, 7, 5), (2, 2, 3, 4, 5), (1, 6, 40, 33), (1, 5, 1, 1)]
+)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_average_of_whole_planes(shape, dtype):
     spatial = len(shape) - 2
@@ -186,6 +188,59 @@ def test_average_of_whole_planes(shape, dtype):
 def test_average_of_long_windows(kernel, stride, padding, include):
     case = ((2, 3, 5, 95), (2, kernel), (1, stride), (1, padding), (1, 1), True)
     test_average.hypothesis.inner_test(case, np.float32, include, None)
+
+
+def last(x):
+    """The same numbers with channels next to each other in memory."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+
+
+def lies_so(x):
+    return np.moveaxis(x, 1, -1).flags.c_contiguous
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 9, 7), (3, 40, 8, 8), (1, 64, 7, 12), (2, 5, 4, 6, 5), (2, 17, 30)], ids=str)
+@pytest.mark.parametrize("how", [(2, 2, 0), (3, 1, 1), (3, 2, 1), (1, 2, 0)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_channels_last_is_the_same(shape, how, dtype):
+    spatial = len(shape) - 2
+    kernel, stride, padding = how
+    for kind in ("plain", "ties", "nan"):
+        x = values(shape, dtype, kind)
+        for dilation, ceil in ((1, False), (2, True)):
+            if any(n + 2 * padding < dilation * (kernel - 1) + 1 for n in shape[2:]):
+                continue
+            arguments = (kernel, stride, padding, dilation, ceil, spatial)
+            y, places = ops.max_pool(x, *arguments)
+            z, where = ops.max_pool(last(x), *arguments)
+            assert lies_so(z) and lies_so(where)
+            np.testing.assert_array_equal(z, y)
+            np.testing.assert_array_equal(where, places)
+            g = np.random.default_rng(0).standard_normal(y.shape).astype(dtype)
+            dx = ops.max_pool_backward(last(g), where, shape, spatial)
+            assert lies_so(dx)
+            expected = ops.max_pool_backward(g, places, shape, spatial)
+            np.testing.assert_allclose(dx, expected, rtol=0, atol=20 * np.finfo(dtype).eps)
+            np.testing.assert_array_equal(ops.max_pool_backward(g, where, shape, spatial), expected)
+    x, eps = values(shape, dtype, "plain"), np.finfo(dtype).eps
+    for include, divisor in ((True, None), (False, None), (True, 3)):
+        arguments = (kernel, stride, padding, True, include, divisor, spatial)
+        y, z = ops.avg_pool(x, *arguments), ops.avg_pool(last(x), *arguments)
+        assert lies_so(z)
+        np.testing.assert_allclose(z, y, rtol=0, atol=40 * eps)
+        dx = ops.avg_pool_backward(last(y), shape, *arguments)
+        assert lies_so(dx)
+        np.testing.assert_allclose(dx, ops.avg_pool_backward(y, shape, *arguments), rtol=0, atol=40 * eps)
+    for size in (1, 2, 3):
+        y, z = ops.adaptive_avg_pool(x, size, spatial), ops.adaptive_avg_pool(last(x), size, spatial)
+        np.testing.assert_allclose(z, y, rtol=0, atol=40 * eps)
+        dx = ops.adaptive_avg_pool_backward(last(y), shape, size, spatial)
+        expected = ops.adaptive_avg_pool_backward(y, shape, size, spatial)
+        np.testing.assert_allclose(dx, expected, rtol=0, atol=40 * eps)
+        for a, b in zip(
+            ops.adaptive_max_pool(x, size, spatial), ops.adaptive_max_pool(last(x), size, spatial), strict=True
+        ):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_known_values():

@@ -1,5 +1,5 @@
-// Pooling over one, two or three spatial axes. Arrays are C-contiguous and hold any leading axes (batch, channels) before
-// 1 to 3 spatial axes; the leading extents of one call are equal. Scratch: none.
+// Pooling over one, two or three spatial axes. Arrays are (N, C, [D, [H,]] W) with equal N and C, and all C-contiguous or all
+// with their channels next to each other in memory. Scratch: a few lines for each thread, for averages.
 #ifndef SPINETAIL_POOLING_H
 #define SPINETAIL_POOLING_H
 
