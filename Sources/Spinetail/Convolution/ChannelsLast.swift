@@ -21,8 +21,9 @@ struct ChannelsLast<E: Real> {
     var resultStep: Space  // result pixels per pixel of the grid
     var bias: UnsafePointer<E>?
     var relu: Bool
-    /// Weights that have been packed before, and what else is done to results after the bias.
+    /// Weights that have been packed before, what is added to results, as they lie, and what is done to them at last.
     var prepared: UnsafePointer<E>? = nil
+    var residual: UnsafePointer<E>? = nil
     var finish: Finish<E>? = nil
 
     @inline(__always) var sourceChannels: Int { groups &* channels }

@@ -125,14 +125,12 @@ private struct ChannelsLastBlock<E: Real>: ParallelTask {
             let ahead = b + (k &+ depth) &* Tile<E>.columns
             var strip = DirectPanel<E>(
                 depth: depth, a: a + k, aRow: cut.pitch, aDepth: 1, b: b + k &* Tile<E>.columns,
-                bRow: Tile<E>.columns, c: c, cRow: cRow, columns: columns, accumulate: d > 0,
-                epilogue: cut.depthBlocks == 1 ? epilogue : .nothing, fetches: true, ahead: ahead,
+                bRow: Tile<E>.columns, c: c, cRow: cRow, columns: columns, accumulate: d > 0 || job.residual != nil,
+                epilogue: d &+ 1 == cut.depthBlocks ? epilogue : .nothing, fetches: true, ahead: ahead,
                 aheadEnd: ahead + depth &* Tile<E>.columns)
+            if d == 0, let residual = job.residual { strip.apart = residual - UnsafePointer(job.result) }
             strip.run(rows, copy: nil)
             d &+= 1
-        }
-        if cut.depthBlocks > 1 && !epilogue.isNothing {
-            Finish(epilogue).apply(to: c, cRow: cRow, row: 0, column: 0, rows: count, columns: columns)
         }
     }
 

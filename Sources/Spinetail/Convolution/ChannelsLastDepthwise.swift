@@ -139,7 +139,11 @@ private struct DepthwiseRow<E: Real>: ParallelTask {
         // max takes its second operand where the first is NaN, so a NaN sum stays NaN; -Inf leaves all as it is.
         let least = E.Lanes(repeating: job.relu ? 0 : -E.infinity)
         for i in 0..<pixels {
-            E.Lanes.max(least, sums[unchecked: i] + bias).storeUpTo(to + (c &+ i &* resultStep), valid)
+            var sum = sums[unchecked: i] + bias
+            if let residual = job.residual {
+                sum = sum + E.Lanes.loadUpTo(residual + (to - job.result &+ c &+ i &* resultStep), valid)
+            }
+            E.Lanes.max(least, sum).storeUpTo(to + (c &+ i &* resultStep), valid)
         }
     }
 }

@@ -74,18 +74,68 @@ extension ChannelsLast {
         _ pitch: Int
     ) {
         let length = row == nil ? 0 : extent.w &* sourceChannels
-        var at = first
-        var to = out
-        var left = pixels
-        while left > 0 {
+        let pixelStep = step.w &* sourceChannels
+        // Pixels whose span lies inside the row.
+        var inner = 0
+        var outer = 0
+        let last = length &- count &- first
+        if let row, last >= 0 {
+            inner = Swift.min(pixels, pieces(Swift.max(0, 0 &- first), pixelStep))
+            outer = Swift.max(inner, Swift.min(pixels, divide(last, by: pixelStep) &+ 1))
+            copy(
+                row + (first &+ inner &* pixelStep), pixelStep, outer &- inner, count, into: out + inner &* pitch, pitch
+            )
+        }
+        var i = 0
+        while i < pixels {
+            if i == inner && outer > inner {
+                i = outer
+                continue
+            }
+            let at = first &+ i &* pixelStep
+            let to = out + i &* pitch
             let low = Swift.min(count, Swift.max(0, 0 &- at))
             let high = Swift.max(low, Swift.min(count, length &- at))
             if let row, low < high { copyRow(row + (at &+ low), to + low, high &- low) }
             if low > 0 { fill(to, low, 0) }
             if high < count { fill(to + high, count &- high, 0) }
-            at &+= step.w &* sourceChannels
-            to += pitch
-            left &-= 1
+            i &+= 1
+        }
+    }
+
+    /// Spans that are all there; short ones as one or two vectors.
+    @inline(__always)
+    private func copy(
+        _ from: UnsafePointer<E>, _ step: Int, _ pixels: Int, _ count: Int, into out: UnsafeMutablePointer<E>,
+        _ pitch: Int
+    ) {
+        let width = E.Lanes.width
+        var from = from
+        var out = out
+        var left = pixels
+        if Tile<E>.isWide && count <= width {
+            while left > 0 {
+                E.Lanes.load(from, count: count, fill: 0).store(out, count: count)
+                from += step
+                out += pitch
+                left &-= 1
+            }
+        } else if Tile<E>.isWide && count < 2 &* width {
+            let rest = count &- width
+            while left > 0 {
+                E.Lanes.load(from).store(out)
+                E.Lanes.load(from + width, count: rest, fill: 0).store(out + width, count: rest)
+                from += step
+                out += pitch
+                left &-= 1
+            }
+        } else {
+            while left > 0 {
+                copyRow(from, out, count)
+                from += step
+                out += pitch
+                left &-= 1
+            }
         }
     }
 }

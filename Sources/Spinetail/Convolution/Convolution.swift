@@ -56,14 +56,16 @@ private func forward<E: Real>(
     let x = UnsafePointer(input.pointer(E.self) ?? y)
     let k = UnsafePointer(weight.pointer(E.self) ?? y)
     let b = bias.flatMap { $0.pointer(E.self) }.map { UnsafePointer($0) }
-    if given.channelsLast && (given.isDepthwise || !given.prefersWinograd(E.self)) {
+    let algorithm = given.chosen(E.self)
+    let direct = algorithm == Int(SPINETAIL_CONVOLUTION_DIRECT)
+    if given.channelsLast && (given.isDepthwise || direct) {
         return given.forwardChannelsLast(result: y, source: x, weight: k, bias: b, relu: relu)
     }
     if given.isDepthwise {
         return Depthwise<E>(shape: given, result: y, source: x, weight: k, bias: b, relu: relu, backward: false).run()
     }
-    if given.prefersWinograd(E.self) {
-        return given.winograd(result: y, source: x, weight: k, bias: b, relu: relu).run()
+    if !direct {
+        return given.forwardWinograd(algorithm, result: y, source: x, weight: k, bias: b, relu: relu)
     }
     if given.prefersPlanar {
         return Planar(
@@ -103,20 +105,16 @@ private func backwardInput<E: Real>(
     let dy = UnsafePointer(doutput.pointer(E.self) ?? dx)
     let k = UnsafePointer(weight.pointer(E.self) ?? dx)
     let b = bias.flatMap { $0.pointer(E.self) }.map { UnsafePointer($0) }
-    if given.channelsLast && (given.isDepthwise || !given.prefersWinograd(E.self) || given.padding.largest > 2) {
+    let algorithm = given.padding.largest > 2 ? Int(SPINETAIL_CONVOLUTION_DIRECT) : given.chosen(E.self)
+    let direct = algorithm == Int(SPINETAIL_CONVOLUTION_DIRECT)
+    if given.channelsLast && (given.isDepthwise || direct) {
         return given.backwardChannelsLast(result: dx, source: dy, weight: k, bias: b, relu: relu)
     }
     if given.isDepthwise {
         return Depthwise<E>(shape: given, result: dx, source: dy, weight: k, bias: b, relu: relu, backward: true).run()
     }
-    if given.prefersWinograd(E.self), given.padding.largest <= 2 {
-        return Winograd<E>(
-            source: dy, weight: k, result: dx, bias: b, relu: relu, images: given.images, groups: given.groups,
-            channels: given.groupFilters, rows: given.groupChannels, input: given.output, output: given.input,
-            padding: Space(0, 2 &- given.padding.h, 2 &- given.padding.w), weightRow: 9,
-            weightChannel: 9 &* given.groupChannels,
-            weightGroup: 9 &* given.groupChannels &* given.groupFilters, turned: true, channelsLast: given.channelsLast
-        ).run()
+    if !direct {
+        return given.backwardWinograd(algorithm, result: dx, source: dy, weight: k, bias: b, relu: relu)
     }
     let shape = given.flattened
     let tapCount = shape.kernel.count

@@ -27,7 +27,7 @@ public func spinetail_convolution_choose(
 
 private func choose<E: Real>(_ type: E.Type, _ given: ConvolutionShape, _ out: UnsafeMutablePointer<Int64>) {
     var shape = given
-    shape.algorithm = given.preparedAlgorithm(E.self)
+    shape.algorithm = given.chosen(E.self, prepared: true)
     out[0] = Int64(truncatingIfNeeded: shape.algorithm)
     out[1] = Int64(truncatingIfNeeded: shape.preparedElements(E.self))
 }
@@ -52,9 +52,8 @@ private func prepare<E: Real>(
     if !prepared.hasShape(shape.preparedElements(E.self)) { return Status.shape(1) }
     if !prepared.isContiguous { return Status.layout(1) }
     guard let out = prepared.pointer(E.self), let k = weight.pointer(E.self) else { return Status.ok }
-    if shape.algorithm == Int(SPINETAIL_CONVOLUTION_WINOGRAD) {
-        return shape.winograd(result: out, source: UnsafePointer(out), weight: k, bias: nil, relu: false).prepare(
-            into: out)
+    if shape.algorithm != Int(SPINETAIL_CONVOLUTION_DIRECT) {
+        return shape.prepareWinograd(UnsafePointer(k), into: out)
     }
     return shape.withTaps { taps in
         shape.channelsLast(
@@ -95,16 +94,11 @@ private struct PreparedEnd {
     let alpha: Double
     let beta: Double
 
-    var relu: Bool { residual == nil && activation == Int64(SPINETAIL_RELU) }
+    var relu: Bool { activation == Int64(SPINETAIL_RELU) }
 
-    /// What is left after the bias and a relu in registers.
-    func finish<E: Real>(_ type: E.Type, channels: Int) -> Finish<E>? {
-        if residual == nil && (relu || activation == Int64(SPINETAIL_IDENTITY)) { return nil }
-        var finish = Finish<E>(activation, alpha, beta)
-        if let values = residual?.pointer(E.self) {
-            finish.residual = Matrix(base: UnsafePointer(values), rowStride: channels, columnStride: 1)
-        }
-        return finish
+    /// What is left after bias, residual and relu.
+    func finish<E: Real>(_ type: E.Type) -> Finish<E>? {
+        relu || activation == Int64(SPINETAIL_IDENTITY) ? nil : Finish<E>(activation, alpha, beta)
     }
 }
 
@@ -120,37 +114,35 @@ private func forward<E: Real>(
     let x = UnsafePointer(input.pointer(E.self) ?? y)
     let k = UnsafePointer(prepared.pointer(E.self) ?? y)
     let bias = end.bias.flatMap { $0.pointer(E.self) }.map { UnsafePointer($0) }
-    let finish = end.finish(E.self, channels: shape.filters)
-    if shape.algorithm == Int(SPINETAIL_CONVOLUTION_WINOGRAD) {
-        var job = shape.winograd(result: y, source: x, weight: k, bias: bias, relu: end.relu)
-        job.prepared = k
-        job.finish = finish
-        return job.run()
+    let residual = end.residual.flatMap { $0.pointer(E.self) }.map { UnsafePointer($0) }
+    let finish = end.finish(E.self)
+    if shape.algorithm != Int(SPINETAIL_CONVOLUTION_DIRECT) {
+        return shape.forwardWinograd(
+            shape.algorithm, result: y, source: x, weight: k, bias: bias, relu: end.relu, prepared: k,
+            residual: residual, finish: finish)
     }
     return shape.withTaps { taps in
         var job = shape.channelsLast(taps, result: y, source: x, weight: k, bias: bias, relu: end.relu)
         job.prepared = k
+        job.residual = residual
         job.finish = finish
         return job.run()
     }
 }
 
 extension ConvolutionShape {
-    /// The algorithm for weights that are prepared already.
-    func preparedAlgorithm<E: Real>(_ type: E.Type) -> Int {
-        prefersWinograd(E.self, prepared: true)
-            ? Int(SPINETAIL_CONVOLUTION_WINOGRAD) : Int(SPINETAIL_CONVOLUTION_DIRECT)
-    }
-
-    /// Whether `algorithm` is one that `preparedAlgorithm` could return.
+    /// Whether `algorithm` is one that could be chosen.
     func isChoice<E: Real>(_ type: E.Type) -> Bool {
         algorithm == Int(SPINETAIL_CONVOLUTION_DIRECT)
-            || algorithm == Int(SPINETAIL_CONVOLUTION_WINOGRAD) && allowsWinograd(E.self)
+            || algorithm != Int(SPINETAIL_CONVOLUTION_AUTOMATIC) && allowsWinograd(E.self)
     }
 
     func preparedElements<E: Real>(_ type: E.Type) -> Int {
         if algorithm == Int(SPINETAIL_CONVOLUTION_WINOGRAD) {
-            return groups &* Winograd<E>.filterElements(channels: groupChannels, rows: groupFilters)
+            return groups &* Winograd<E, 6>.filterElements(channels: groupChannels, rows: groupFilters)
+        }
+        if algorithm == Int(SPINETAIL_CONVOLUTION_WINOGRAD2) {
+            return groups &* Winograd<E, 4>.filterElements(channels: groupChannels, rows: groupFilters)
         }
         return ChannelsLast<E>.packedElements(
             groups: groups, channels: groupChannels, rows: groupFilters, taps: kernel.count)

@@ -121,7 +121,7 @@ struct ConvolutionShape {
         let after = Space(p.pointee.padding_after)
         let limit = 1 << 31
         if stride.smallest < 1 || dilation.smallest < 1 || padding.smallest < 0 || after.smallest <= 0 &- limit
-            || groups < 1 || algorithm < 0 || algorithm > Int(SPINETAIL_CONVOLUTION_WINOGRAD)
+            || groups < 1 || algorithm < 0 || algorithm > Int(SPINETAIL_CONVOLUTION_WINOGRAD2)
             || stride.largest >= limit || dilation.largest >= limit || padding.largest >= limit
             || after.largest >= limit || kernel.largest >= limit
         {

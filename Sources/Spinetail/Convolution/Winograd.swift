@@ -1,9 +1,10 @@
 import CSpinetail
 
-/// 3×3 convolution with stride 1 by Winograd's F(4×4, 3×3): pixels, in tiles of 6×6 that overlap by 2, and weights are
-/// transformed, multiplied as 36 matrix products over the channels, and the products transformed back. Channels lie in the
-/// lanes of the transforms. Backward, the same with filters for channels and the kernel turned around.
-struct Winograd<E: Real> {
+/// 3×3 convolution with stride 1 by Winograd's F(4×4, 3×3) or F(2×2, 3×3): pixels, in tiles of 6×6 or 4×4 (the span) that
+/// overlap by 2, and weights are transformed, multiplied as 36 or 16 matrix products over the channels, and the products
+/// transformed back. Channels lie in the lanes of the transforms. Backward, the same with filters for channels and the kernel
+/// turned around.
+struct Winograd<E: Real, let span: Int> {
     var source: UnsafePointer<E>
     var weight: UnsafePointer<E>
     var result: UnsafeMutablePointer<E>
@@ -24,12 +25,15 @@ struct Winograd<E: Real> {
     var turned: Bool
     /// Whether source and result have their channels next to each other in memory.
     var channelsLast: Bool
-    /// Weights that have been transformed before, and what else is done to results after the bias; channels last.
+    /// Weights that have been transformed before; with channels last, what is added to results, as they lie, and what is done
+    /// to them at last.
     var prepared: UnsafePointer<E>? = nil
+    var residual: UnsafePointer<E>? = nil
     var finish: Finish<E>? = nil
 
-    static var size: Int { 4 }
-    static var points: Int { 36 }
+    /// Results of a tile along an axis, and products in all.
+    @inline(__always) static var size: Int { span &- 2 }
+    @inline(__always) static var points: Int { span &* span }
     @inline(__always) var tilesAcross: Int { pieces(output.w, Self.size) }
     @inline(__always) var tilesDown: Int { pieces(output.h, Self.size) }
     @inline(__always) var tiles: Int { images &* tilesDown &* tilesAcross }
@@ -41,37 +45,6 @@ struct Winograd<E: Real> {
     }
     /// Elements from one tile's channels to the next one's, which keeps rows apart in the cache.
     @inline(__always) var pitch: Int { roundUp(channels, E.Lanes.width) &+ E.Lanes.width }
-}
-
-extension ConvolutionShape {
-    /// Whether Winograd's way takes fewer cycles, by count: 4.5 a tile, channel and filter directly, 1.125 here, and the
-    /// transforms of pixels and results, 15 each, and of weights, 28.
-    func prefersWinograd<E: Real>(_ type: E.Type, prepared: Bool = false) -> Bool {
-        if algorithm == Int(SPINETAIL_CONVOLUTION_DIRECT) || !allowsWinograd(type) { return false }
-        if algorithm == Int(SPINETAIL_CONVOLUTION_WINOGRAD) { return true }
-        let tiles = images &* pieces(output.h, 4) &* pieces(output.w, 4)
-        let c = groupChannels
-        let f = groupFilters
-        if c < 16 || f < 16 { return false }
-        let direct = output.count &* images &* c &* f &* 9 / 32
-        return direct > tiles &* c &* f &* 9 / 8 &+ 15 &* tiles &* (c &+ f) &+ (prepared ? 0 : 28 &* c &* f)
-    }
-
-    func allowsWinograd<E: Real>(_ type: E.Type) -> Bool {
-        MemoryLayout<E>.size == 4 && Tile<E>.isWide && kernel == Space(1, 3, 3) && stride == .ones
-            && dilation == .ones && input.d == 1 && output.d == 1 && padding.d == 0
-    }
-
-    func winograd<E: Real>(
-        result: UnsafeMutablePointer<E>, source: UnsafePointer<E>, weight: UnsafePointer<E>, bias: UnsafePointer<E>?,
-        relu: Bool
-    ) -> Winograd<E> {
-        Winograd<E>(
-            source: source, weight: weight, result: result, bias: bias, relu: relu, images: images, groups: groups,
-            channels: groupChannels, rows: groupFilters, input: input, output: output, padding: padding,
-            weightRow: 9 &* groupChannels, weightChannel: 9, weightGroup: 9 &* groupChannels &* groupFilters,
-            turned: false, channelsLast: channelsLast)
-    }
 }
 
 extension Winograd {
@@ -93,7 +66,7 @@ extension Winograd {
         let weightElements = prepared == nil ? filterElements : 0
         let pixelElements = Self.points &* block &* pitch
         let productElements = Self.points &* block &* Tile<E>.columns
-        let stageElements = Swift.max(WinogradInput<E>.stageElements, WinogradFilters<E>.elements)
+        let stageElements = Swift.max(WinogradInput<E, span>.stageElements, WinogradFilters<E, span>.elements)
         let workerBytes = roundUp((productElements &+ stageElements) &* size, 4096) &+ 64
         let held = parts > 1 ? blocks : workers
         let pixelBytes = roundUp(pixelElements &* size, 4096) &+ 128
@@ -128,7 +101,7 @@ extension Winograd {
     /// The filters of all groups, for `prepared`.
     func prepare(into out: UnsafeMutablePointer<E>) -> Int32 {
         let workers = workerLimit()
-        let workerBytes = WinogradFilters<E>.elements &* MemoryLayout<E>.size
+        let workerBytes = WinogradFilters<E, span>.elements &* MemoryLayout<E>.size
         guard let memory = Scratch.take(workers &* workerBytes) else { return Status.noMemory }
         defer { Scratch.give(memory) }
         var group = 0
@@ -152,8 +125,8 @@ extension Winograd {
 }
 
 /// Blocks of tiles, each with its own transformed pixels; or, where they are few, their products for some of the rows.
-private struct WinogradTask<E: Real>: ParallelTask {
-    let job: Winograd<E>
+private struct WinogradTask<E: Real, let span: Int>: ParallelTask {
+    let job: Winograd<E, span>
     let block: Int
     let blocks: Int
     let parts: Int
@@ -179,7 +152,7 @@ private struct WinogradTask<E: Real>: ParallelTask {
         (pixels + number &* pixelBytes).assumingMemoryBound(to: E.self)
     }
 
-    @inline(__always) func input(_ number: Int, _ worker: Int) -> WinogradInput<E> {
+    @inline(__always) func input(_ number: Int, _ worker: Int) -> WinogradInput<E, span> {
         WinogradInput(
             job: job, group: group, first: number &* block, count: Swift.min(block, job.tiles &- number &* block),
             block: block, stage: stage(worker))
@@ -201,15 +174,15 @@ private struct WinogradTask<E: Real>: ParallelTask {
                 channel &+= E.Lanes.width
             }
         }
-        let products = stage(worker) + WinogradInput<E>.stageElements
+        let products = stage(worker) + WinogradInput<E, span>.stageElements
         let end = divide((part &+ 1) &* job.rowPanels, by: parts)
         var panel = divide(part &* job.rowPanels, by: parts)
         let columns = Tile<E>.columns
         let cut = RowCut(input.count, highest: DirectPanel<E>.highest)
         while panel < end {
             var point = 0
-            while point < Winograd<E>.points {
-                let b = weights + (panel &* Winograd<E>.points &+ point) &* job.channels &* columns
+            while point < Winograd<E, span>.points {
+                let b = weights + (panel &* Winograd<E, span>.points &+ point) &* job.channels &* columns
                 let ahead = b + job.channels &* columns
                 var strip = DirectPanel<E>(
                     depth: job.channels, a: UnsafePointer(tiles) + point &* block &* job.pitch, aRow: job.pitch,
@@ -229,8 +202,8 @@ private struct WinogradTask<E: Real>: ParallelTask {
 }
 
 /// Some channels' pixels of one block, where the threads share it.
-private struct WinogradPixels<E: Real>: ParallelTask {
-    let task: WinogradTask<E>
+private struct WinogradPixels<E: Real, let span: Int>: ParallelTask {
+    let task: WinogradTask<E, span>
 
     func run(_ index: Int, worker: Int) {
         let number = remainder(index, by: task.blocks)

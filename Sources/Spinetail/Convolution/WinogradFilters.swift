@@ -1,8 +1,8 @@
 import CSpinetail
 
-/// Transforms some channels' weights of one panel of rows: out[((panel · 36 + point) · channels + channel) · 32 + row].
-struct WinogradFilters<E: Real>: ParallelTask {
-    let job: Winograd<E>
+/// Transforms some channels' weights of one panel of rows: out[((panel · points + point) · channels + channel) · 32 + row].
+struct WinogradFilters<E: Real, let span: Int>: ParallelTask {
+    let job: Winograd<E, span>
     let group: Int
     let out: UnsafeMutablePointer<E>
     let scratch: UnsafeMutableRawPointer
@@ -26,7 +26,7 @@ struct WinogradFilters<E: Real>: ParallelTask {
             if whole { loadAll(row: row, valid: valid, channel: first, into: taps) }
             var channel = first
             while channel < end {
-                let to = out + ((panel &* Winograd<E>.points &* job.channels &+ channel) &* columns &+ half)
+                let to = out + ((panel &* Winograd<E, span>.points &* job.channels &+ channel) &* columns &+ half)
                 if whole {
                     transform(taps + (channel &- first) &* 9 &* width, into: to)
                 } else {
@@ -80,39 +80,22 @@ struct WinogradFilters<E: Real>: ParallelTask {
 
     @inline(__always)
     private func transform(_ g: UnsafePointer<E>, into out: UnsafeMutablePointer<E>) {
-        typealias Map = WinogradTransform<E>
+        typealias Map = WinogradTransform<E, span>
         let point = job.channels &* Tile<E>.columns
         let a = Map.filter(at(g, 0), at(g, 3), at(g, 6))
         let b = Map.filter(at(g, 1), at(g, 4), at(g, 7))
         let c = Map.filter(at(g, 2), at(g, 5), at(g, 8))
-        put(Map.filter(a.0, b.0, c.0), out, point)
-        put(Map.filter(a.1, b.1, c.1), out + 6 &* point, point)
-        put(Map.filter(a.2, b.2, c.2), out + 12 &* point, point)
-        put(Map.filter(a.3, b.3, c.3), out + 18 &* point, point)
-        put(Map.filter(a.4, b.4, c.4), out + 24 &* point, point)
-        put(Map.filter(a.5, b.5, c.5), out + 30 &* point, point)
+        let row = span &* point
+        Map.put(Map.filter(a.0, b.0, c.0), out, point)
+        Map.put(Map.filter(a.1, b.1, c.1), out + row, point)
+        Map.put(Map.filter(a.2, b.2, c.2), out + 2 &* row, point)
+        Map.put(Map.filter(a.3, b.3, c.3), out + 3 &* row, point)
+        if span == 4 { return }
+        Map.put(Map.filter(a.4, b.4, c.4), out + 4 &* row, point)
+        Map.put(Map.filter(a.5, b.5, c.5), out + 5 &* row, point)
     }
 
     @inline(__always) private func at(_ g: UnsafePointer<E>, _ tap: Int) -> E.Lanes {
         E.Lanes.load(g + (job.turned ? 8 &- tap : tap) &* E.Lanes.width)
     }
-}
-
-/// Six vectors, `step` elements apart.
-@inline(__always)
-func put<L: Lanes>(_ x: (L, L, L, L, L, L), _ out: UnsafeMutablePointer<L.Scalar>, _ step: Int) {
-    x.0.store(out)
-    x.1.store(out + step)
-    x.2.store(out + 2 &* step)
-    x.3.store(out + 3 &* step)
-    x.4.store(out + 4 &* step)
-    x.5.store(out + 5 &* step)
-}
-
-@inline(__always)
-func take<L: Lanes>(_ from: UnsafePointer<L.Scalar>, _ step: Int) -> (L, L, L, L, L, L) {
-    (
-        L.load(from), L.load(from + step), L.load(from + 2 &* step), L.load(from + 3 &* step),
-        L.load(from + 4 &* step), L.load(from + 5 &* step)
-    )
 }

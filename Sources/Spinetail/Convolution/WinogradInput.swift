@@ -2,18 +2,19 @@ import CSpinetail
 
 /// Transforms the pixels of a block of tiles, one vector of channels at a time: into[(point · block + tile) · pitch +
 /// channel]. Up to `run` tiles of one row are brought into `stage` first, a pixel's channels side by side, zeros outside.
-struct WinogradInput<E: Real> {
-    let job: Winograd<E>
+struct WinogradInput<E: Real, let span: Int> {
+    let job: Winograd<E, span>
     let group: Int
     let first: Int
     let count: Int
     let block: Int
     let stage: UnsafeMutablePointer<E>
 
+    @inline(__always) private static var size: Int { Winograd<E, span>.size }
     private static var runTiles: Int { 15 }
-    private static var stageRow: Int { (4 &* runTiles &+ 4) &* 16 }
+    private static var stageRow: Int { (size &* runTiles &+ 4) &* 16 }
     /// For the pixels, and a square to transpose what is left at a row's end.
-    static var stageElements: Int { 6 &* stageRow &+ 2 &* 256 }
+    static var stageElements: Int { span &* stageRow &+ 2 &* 256 }
 
     func run(channel: Int, into out: UnsafeMutablePointer<E>) {
         let perImage = job.tilesDown &* job.tilesAcross
@@ -30,7 +31,7 @@ struct WinogradInput<E: Real> {
                 let pixel = job.groups &* job.channels
                 while t < some {
                     transform(
-                        direct + 4 &* t &* pixel, pixel: pixel, row: job.input.w &* pixel,
+                        direct + Self.size &* t &* pixel, pixel: pixel, row: job.input.w &* pixel,
                         into: out + ((tile &+ t) &* job.pitch &+ channel))
                     t &+= 1
                 }
@@ -40,7 +41,8 @@ struct WinogradInput<E: Real> {
             bring(image: image, channel: channel, row: row, column: column, tiles: some)
             while t < some {
                 transform(
-                    stage + t &* 64, pixel: 16, row: Self.stageRow, into: out + ((tile &+ t) &* job.pitch &+ channel))
+                    stage + Self.size &* t &* 16, pixel: 16, row: Self.stageRow,
+                    into: out + ((tile &+ t) &* job.pitch &+ channel))
                 t &+= 1
             }
             tile &+= some
@@ -49,10 +51,10 @@ struct WinogradInput<E: Real> {
 
     /// The pixels where they stand, if their channels fill a vector and none is outside.
     private func standing(image: Int, channel: Int, row: Int, column: Int, tiles: Int) -> UnsafePointer<E>? {
-        let y = 4 &* row &- job.padding.h
-        let x = 4 &* column &- job.padding.w
-        if !job.channelsLast || channel &+ E.Lanes.width > job.channels || y < 0 || y &+ 6 > job.input.h || x < 0
-            || x &+ 4 &* tiles &+ 2 > job.input.w
+        let y = Self.size &* row &- job.padding.h
+        let x = Self.size &* column &- job.padding.w
+        if !job.channelsLast || channel &+ E.Lanes.width > job.channels || y < 0 || y &+ span > job.input.h || x < 0
+            || x &+ Self.size &* tiles &+ 2 > job.input.w
         {
             return nil
         }
@@ -65,13 +67,13 @@ struct WinogradInput<E: Real> {
         let valid = Swift.min(E.Lanes.width, job.channels &- channel)
         let plane =
             job.source + ((image &* job.groups &+ group) &* job.channels &+ channel) &* area
-        let columns = 4 &* tiles &+ 2
-        let x = 4 &* column &- job.padding.w
+        let columns = Self.size &* tiles &+ 2
+        let x = Self.size &* column &- job.padding.w
         let from = Swift.max(0, 0 &- x)
         let to = Swift.max(from, Swift.min(columns, job.input.w &- x))
         var r = 0
-        while r < 6 {
-            let y = 4 &* row &- job.padding.h &+ r
+        while r < span {
+            let y = Self.size &* row &- job.padding.h &+ r
             let line = stage + r &* Self.stageRow
             if y < 0 || y >= job.input.h {
                 fill(line, columns &* 16, 0)
@@ -111,7 +113,7 @@ struct WinogradInput<E: Real> {
             i &+= width
         }
         if i == count { return }
-        let square = stage + 6 &* Self.stageRow
+        let square = stage + span &* Self.stageRow
         var c = 0
         while c < valid {
             E.Lanes.load(p + (c &* area &+ i), count: count &- i, fill: 0).store(square + c &* width)
@@ -125,19 +127,21 @@ struct WinogradInput<E: Real> {
     private func transform(
         _ pixels: UnsafePointer<E>, pixel: Int, row: Int, into out: UnsafeMutablePointer<E>
     ) {
-        typealias Map = WinogradTransform<E>
-        let a = Map.input(take(pixels, row))
-        let b = Map.input(take(pixels + pixel, row))
-        let c = Map.input(take(pixels + 2 &* pixel, row))
-        let d = Map.input(take(pixels + 3 &* pixel, row))
-        let e = Map.input(take(pixels + 4 &* pixel, row))
-        let f = Map.input(take(pixels + 5 &* pixel, row))
+        typealias Map = WinogradTransform<E, span>
+        let a = Map.input(Map.take(pixels, row))
+        let b = Map.input(Map.take(pixels + pixel, row))
+        let c = Map.input(Map.take(pixels + 2 &* pixel, row))
+        let d = Map.input(Map.take(pixels + 3 &* pixel, row))
+        let e = span == 4 ? Map.zeros : Map.input(Map.take(pixels + 4 &* pixel, row))
+        let f = span == 4 ? Map.zeros : Map.input(Map.take(pixels + 5 &* pixel, row))
         let step = block &* job.pitch
-        put(Map.input((a.0, b.0, c.0, d.0, e.0, f.0)), out, step)
-        put(Map.input((a.1, b.1, c.1, d.1, e.1, f.1)), out + 6 &* step, step)
-        put(Map.input((a.2, b.2, c.2, d.2, e.2, f.2)), out + 12 &* step, step)
-        put(Map.input((a.3, b.3, c.3, d.3, e.3, f.3)), out + 18 &* step, step)
-        put(Map.input((a.4, b.4, c.4, d.4, e.4, f.4)), out + 24 &* step, step)
-        put(Map.input((a.5, b.5, c.5, d.5, e.5, f.5)), out + 30 &* step, step)
+        let line = span &* step
+        Map.put(Map.input((a.0, b.0, c.0, d.0, e.0, f.0)), out, step)
+        Map.put(Map.input((a.1, b.1, c.1, d.1, e.1, f.1)), out + line, step)
+        Map.put(Map.input((a.2, b.2, c.2, d.2, e.2, f.2)), out + 2 &* line, step)
+        Map.put(Map.input((a.3, b.3, c.3, d.3, e.3, f.3)), out + 3 &* line, step)
+        if span == 4 { return }
+        Map.put(Map.input((a.4, b.4, c.4, d.4, e.4, f.4)), out + 4 &* line, step)
+        Map.put(Map.input((a.5, b.5, c.5, d.5, e.5, f.5)), out + 5 &* line, step)
     }
 }

@@ -1,14 +1,16 @@
 import CSpinetail
 
 /// Transforms the products of one panel of rows back, products[(point · block + tile) · 32 + row], and stores them.
-struct WinogradOutput<E: Real> {
-    let job: Winograd<E>
+struct WinogradOutput<E: Real, let span: Int> {
+    let job: Winograd<E, span>
     let group: Int
     let first: Int
     let count: Int
     let block: Int
     let panel: Int
     let stage: UnsafeMutablePointer<E>
+
+    @inline(__always) private static var size: Int { Winograd<E, span>.size }
 
     func run(_ products: UnsafePointer<E>) {
         let perImage = job.tilesDown &* job.tilesAcross
@@ -19,8 +21,8 @@ struct WinogradOutput<E: Real> {
             let inImage = number &- image &* perImage
             let row = divide(inImage, by: job.tilesAcross)
             let column = inImage &- row &* job.tilesAcross
-            // Four tiles' rows make a vector of pixels.
-            let some = Swift.min(count &- tile, job.tilesAcross &- column, 4)
+            // So many tiles' rows make a vector of pixels.
+            let some = Swift.min(count &- tile, job.tilesAcross &- column, 16 / Self.size)
             var half = 0
             while half < Tile<E>.columns {
                 let channel = panel &* Tile<E>.columns &+ half
@@ -40,13 +42,14 @@ struct WinogradOutput<E: Real> {
     private func end(_ finish: Finish<E>, _ tiles: Int, image: Int, row: Int, column: Int) {
         let channels = job.groups &* job.rows
         let channel = panel &* Tile<E>.columns
-        var y = 4 &* row
-        while y < Swift.min(4 &* row &+ 4, job.output.h) {
-            let pixel = (image &* job.output.h &+ y) &* job.output.w &+ 4 &* column
+        var y = Self.size &* row
+        let below = Swift.min(y &+ Self.size, job.output.h)
+        while y < below {
+            let pixel = (image &* job.output.h &+ y) &* job.output.w &+ Self.size &* column
             let place = group &* job.rows &+ channel
             finish.apply(
                 to: job.result + (pixel &* channels &+ place), cRow: channels, row: pixel, column: place,
-                rows: Swift.min(4 &* tiles, job.output.w &- 4 &* column),
+                rows: Swift.min(Self.size &* tiles, job.output.w &- Self.size &* column),
                 columns: Swift.min(Tile<E>.columns, job.rows &- channel))
             y &+= 1
         }
@@ -65,18 +68,20 @@ struct WinogradOutput<E: Real> {
         var t = 0
         while t < tiles {
             transform(
-                products + t &* Tile<E>.columns, bias, into: stage + 4 &* t &* width, pixel: width, row: 256)
+                products + t &* Tile<E>.columns, bias, least, into: stage + Self.size &* t &* width, pixel: width,
+                row: 256)
             t &+= 1
         }
         let area = job.output.h &* job.output.w
-        let pixels = Swift.min(4 &* tiles, job.output.w &- 4 &* column)
-        let turned = stage + 4 &* 256
+        let pixels = Swift.min(Self.size &* tiles, job.output.w &- Self.size &* column)
+        let turned = stage + Self.size &* 256
         let plane =
             job.result + ((image &* job.groups &+ group) &* job.rows &+ channel) &* area
         var r = 0
-        while r < Swift.min(4, job.output.h &- 4 &* row) {
-            E.Lanes.transpose(stage + r &* 256, stride: width, valid: 4 &* tiles, into: turned, outStride: width)
-            var to = plane + ((4 &* row &+ r) &* job.output.w &+ 4 &* column)
+        while r < Swift.min(Self.size, job.output.h &- Self.size &* row) {
+            E.Lanes.transpose(
+                stage + r &* 256, stride: width, valid: Self.size &* tiles, into: turned, outStride: width)
+            var to = plane + ((Self.size &* row &+ r) &* job.output.w &+ Self.size &* column)
             var c = 0
             while c < valid {
                 E.Lanes.load(turned + c &* width).storeUpTo(to, pixels)
@@ -95,24 +100,27 @@ struct WinogradOutput<E: Real> {
         let width = E.Lanes.width
         let step = job.groups &* job.rows
         let rowStep = job.output.w &* step
-        let rows = Swift.min(4, job.output.h &- 4 &* row)
+        let apart = job.residual.map { $0 - UnsafePointer(job.result) }
+        let rows = Swift.min(Self.size, job.output.h &- Self.size &* row)
         var t = 0
         while t < tiles {
-            let x = 4 &* (column &+ t)
-            let pixel = (image &* job.output.h &+ 4 &* row) &* job.output.w &+ x
+            let x = Self.size &* (column &+ t)
+            let pixel = (image &* job.output.h &+ Self.size &* row) &* job.output.w &+ x
             let to = job.result + (pixel &* step &+ group &* job.rows &+ channel)
-            let pixels = Swift.min(4, job.output.w &- x)
+            let pixels = Swift.min(Self.size, job.output.w &- x)
             let from = products + t &* Tile<E>.columns
-            if rows == 4 && pixels == 4 && valid == width {
-                transform(from, bias, into: to, pixel: step, row: rowStep)
+            if rows == Self.size && pixels == Self.size && valid == width {
+                transform(from, bias, least, into: to, pixel: step, row: rowStep, adding: apart)
             } else {
-                transform(from, bias, into: stage, pixel: width, row: 256)
+                transform(from, bias, E.Lanes(repeating: -E.infinity), into: stage, pixel: width, row: 256)
                 var r = 0
                 while r < rows {
                     var i = 0
                     while i < pixels {
-                        E.Lanes.load(stage + (r &* 256 &+ i &* width)).storeUpTo(
-                            to + (r &* rowStep &+ i &* step), valid)
+                        let pixel = to + (r &* rowStep &+ i &* step)
+                        var x = E.Lanes.load(stage + (r &* 256 &+ i &* width))
+                        if let apart { x = x + E.Lanes.loadUpTo(pixel + apart, valid) }
+                        E.Lanes.max(least, x).storeUpTo(pixel, valid)
                         i &+= 1
                     }
                     r &+= 1
@@ -122,34 +130,46 @@ struct WinogradOutput<E: Real> {
         }
     }
 
-    /// Four rows of four pixels.
+    // max takes its second operand where the first is NaN, so a NaN stays NaN; -Inf leaves all as it is.
+    @inline(__always) private var least: E.Lanes { E.Lanes(repeating: job.relu ? 0 : -E.infinity) }
+
+    /// A tile's rows of pixels: max(least, · + bias), and with what lies `apart` from them added before, if that is given.
     @inline(__always)
     private func transform(
-        _ products: UnsafePointer<E>, _ bias: E.Lanes, into out: UnsafeMutablePointer<E>, pixel: Int, row: Int
+        _ products: UnsafePointer<E>, _ bias: E.Lanes, _ least: E.Lanes, into out: UnsafeMutablePointer<E>, pixel: Int,
+        row: Int, adding apart: Int? = nil
     ) {
-        typealias Map = WinogradTransform<E>
+        typealias Map = WinogradTransform<E, span>
         let point = block &* Tile<E>.columns
-        let a = Map.output(take(products, 6 &* point))
-        let b = Map.output(take(products + point, 6 &* point))
-        let c = Map.output(take(products + 2 &* point, 6 &* point))
-        let d = Map.output(take(products + 3 &* point, 6 &* point))
-        let e = Map.output(take(products + 4 &* point, 6 &* point))
-        let f = Map.output(take(products + 5 &* point, 6 &* point))
-        put(Map.output((a.0, b.0, c.0, d.0, e.0, f.0)), bias, out, pixel)
-        put(Map.output((a.1, b.1, c.1, d.1, e.1, f.1)), bias, out + row, pixel)
-        put(Map.output((a.2, b.2, c.2, d.2, e.2, f.2)), bias, out + 2 &* row, pixel)
-        put(Map.output((a.3, b.3, c.3, d.3, e.3, f.3)), bias, out + 3 &* row, pixel)
+        let line = span &* point
+        let a = Map.output(Map.take(products, line))
+        let b = Map.output(Map.take(products + point, line))
+        let c = Map.output(Map.take(products + 2 &* point, line))
+        let d = Map.output(Map.take(products + 3 &* point, line))
+        let none = (E.Lanes.zero, E.Lanes.zero, E.Lanes.zero, E.Lanes.zero)
+        let e = span == 4 ? none : Map.output(Map.take(products + 4 &* point, line))
+        let f = span == 4 ? none : Map.output(Map.take(products + 5 &* point, line))
+        put(Map.output((a.0, b.0, c.0, d.0, e.0, f.0)), bias, least, out, pixel, apart)
+        put(Map.output((a.1, b.1, c.1, d.1, e.1, f.1)), bias, least, out + row, pixel, apart)
+        if span == 4 { return }
+        put(Map.output((a.2, b.2, c.2, d.2, e.2, f.2)), bias, least, out + 2 &* row, pixel, apart)
+        put(Map.output((a.3, b.3, c.3, d.3, e.3, f.3)), bias, least, out + 3 &* row, pixel, apart)
     }
 
     @inline(__always)
     private func put(
-        _ x: (E.Lanes, E.Lanes, E.Lanes, E.Lanes), _ bias: E.Lanes, _ out: UnsafeMutablePointer<E>, _ step: Int
+        _ x: (E.Lanes, E.Lanes, E.Lanes, E.Lanes), _ bias: E.Lanes, _ least: E.Lanes, _ out: UnsafeMutablePointer<E>,
+        _ step: Int, _ apart: Int?
     ) {
-        // max takes its second operand where the first is NaN, so a NaN stays NaN; -Inf leaves all as it is.
-        let least = E.Lanes(repeating: job.relu ? 0 : -E.infinity)
-        E.Lanes.max(least, x.0 + bias).store(out)
-        E.Lanes.max(least, x.1 + bias).store(out + step)
-        E.Lanes.max(least, x.2 + bias).store(out + 2 &* step)
-        E.Lanes.max(least, x.3 + bias).store(out + 3 &* step)
+        put(x.0 + bias, least, out, apart)
+        put(x.1 + bias, least, out + step, apart)
+        if span == 4 { return }
+        put(x.2 + bias, least, out + 2 &* step, apart)
+        put(x.3 + bias, least, out + 3 &* step, apart)
+    }
+
+    @inline(__always)
+    private func put(_ x: E.Lanes, _ least: E.Lanes, _ out: UnsafeMutablePointer<E>, _ apart: Int?) {
+        E.Lanes.max(least, apart.map { x + E.Lanes.load(out + $0) } ?? x).store(out)
     }
 }

@@ -13,12 +13,14 @@ struct DirectPanel<E: Real> {
     let cRow: Int
     let columns: Int
     let accumulate: Bool
-    /// Without a bias for each row, and with nothing at all when accumulating.
+    /// Without a bias for each row.
     let epilogue: Epilogue<E>
     /// Whether tiles ask for the rows of A that the next one reads, and for the lines from `ahead` on, one at each step.
     let fetches: Bool
     var ahead: UnsafePointer<E>
     var aheadEnd: UnsafePointer<E>
+    /// Elements from C to what is added when accumulating, if that is not C itself.
+    var apart = 0
     /// Elements from one tile's operands to the next one's.
     var aTile = 0
     var bTile = 0

@@ -35,7 +35,7 @@ struct DirectPass<E: Real> {
         a = product.a.advanced(rows: first, columns: 0)
         b = product.b
         c = product.c + first &* product.cRow
-        if !product.epilogue.isNothing && (product.accumulate || product.epilogue.bias == .perRow) {
+        if product.epilogue.bias == .perRow {
             late = Finish(product.epilogue)
             epilogue = .nothing
         } else {

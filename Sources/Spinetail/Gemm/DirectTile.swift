@@ -36,6 +36,7 @@ extension DirectPanel {
             var p = a
             var b = base
             var k = depth
+            if accumulate && apart != 0 { fetch(rows, c + apart) }
             if var copy {
                 while k > 0 {
                     let b0 = E.Lanes.load(b)
@@ -95,6 +96,7 @@ extension DirectPanel {
             var p = a
             var b = base
             var k = depth
+            if accumulate && apart != 0 { fetch(rows, c + apart) }
             if fetches {
                 var lines = TileLines(a + aTile, step: aRow, count: rows)
                 while k > 0 {
@@ -122,6 +124,18 @@ extension DirectPanel {
         }
     }
 
+    /// Asks for a tile of what is added, which is read when all else is done.
+    @inline(__always) private func fetch(_ rows: Int, _ p: UnsafePointer<E>) {
+        var p = p
+        var left = rows
+        while left > 0 {
+            spinetail_prefetch(p)
+            spinetail_prefetch(p + (columns &- 1))
+            p += cRow
+            left &-= 1
+        }
+    }
+
     /// A vector of B that may be the last of its row; wide vectors have masks for that, which need no branch.
     @inline(__always) private func second(_ p: UnsafePointer<E>, _ count: Int, whole: Bool) -> E.Lanes {
         if whole { return E.Lanes.load(p) }
@@ -134,19 +148,24 @@ extension DirectPanel {
         _ x: InlineArray<rows, E.Lanes>, into c: UnsafeMutablePointer<E>, bias first: Int, _ count: Int, whole: Bool
     ) {
         let half = rows >> 1
+        // max takes its second operand where the first is NaN, so a NaN sum stays NaN; -Inf leaves all as it is, as -0 does.
+        let least = E.Lanes(repeating: epilogue.relu ? 0 : -E.infinity)
+        var bias = E.Lanes(repeating: -0.0)
+        if let values = epilogue.values { bias = get(values + first, count, whole) }
         if accumulate {
-            for r in 0..<half { put(x[unchecked: r] + get(c + r &* cRow, count, whole), c + r &* cRow, count, whole) }
+            let before = c + apart
+            for r in 0..<half {
+                let sum = x[unchecked: r] + get(before + r &* cRow, count, whole)
+                put(E.Lanes.max(least, sum + bias), c + r &* cRow, count, whole)
+            }
             for r in half..<rows {
-                put(x[unchecked: r] + get(c + r &* cRow, count, whole), c + r &* cRow, count, whole)
+                let sum = x[unchecked: r] + get(before + r &* cRow, count, whole)
+                put(E.Lanes.max(least, sum + bias), c + r &* cRow, count, whole)
             }
         } else if epilogue.isNothing {
             for r in 0..<half { put(x[unchecked: r], c + r &* cRow, count, whole) }
             for r in half..<rows { put(x[unchecked: r], c + r &* cRow, count, whole) }
         } else {
-            // max takes its second operand where the first is NaN, so a NaN sum stays NaN; -Inf leaves all as it is.
-            let least = E.Lanes(repeating: epilogue.relu ? 0 : -E.infinity)
-            var bias = E.Lanes.zero
-            if let values = epilogue.values { bias = get(values + first, count, whole) }
             for r in 0..<half { put(E.Lanes.max(least, x[unchecked: r] + bias), c + r &* cRow, count, whole) }
             for r in half..<rows { put(E.Lanes.max(least, x[unchecked: r] + bias), c + r &* cRow, count, whole) }
         }

@@ -167,9 +167,15 @@ private struct FinishBlock<E: Real> {
         let beta = E.Lanes(repeating: finish.beta)
         let first = E.Lanes(repeating: finish.first)
         let second = E.Lanes(repeating: finish.second)
+        let isPlain = finish.alpha == 1 && finish.addend == nil && finish.bias == nil && finish.residual == nil
         var r = 0
         while r < rows {
             var i = 0
+            while isPlain && i &+ E.Lanes.width <= columns {
+                let p = c + (r &* cRow &+ i)
+                F.value(E.Lanes.load(p), first, second).store(p)
+                i &+= E.Lanes.width
+            }
             while i < columns {
                 let count = columns &- i
                 let p = c + (r &* cRow &+ i)

@@ -26,7 +26,8 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     dtypes: float32 or float64, all the same; sums are made in that dtype. float16 and bfloat16 are computed in float32.
     Error: at most n·eps·Σ|w·x| for each element, n = C / groups · KH · KW. Where that takes fewer operations, float32
     3×3 kernels with stride 1 go by Winograd's F(4×4, 3×3), whose error is within that bound too, but up to 2e-5 of the
-    largest element, where direct sums have 3e-6; NaN and infinities spread over the 4×4 results that are made together.
+    largest element, or small ones by F(2×2, 3×3), with 3e-6 as direct sums; NaN and infinities spread over the 4×4 or
+    2×2 results that are made together.
     `spinetail.ops.convolution.algorithm("direct")` is a context without.
 
     Raises: TypeError for mixed or other dtypes, ValueError for shapes and parameters that do not fit.

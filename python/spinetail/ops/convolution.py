@@ -22,7 +22,7 @@ from .reduction import sum as sum_of
 FLOATS = ("f", "d")
 NAMES = {1: "conv1d", 2: "conv2d", 3: "conv3d"}
 Size = int | tuple[int, ...] | list[int]
-ALGORITHMS = ("automatic", "direct", "winograd")
+ALGORITHMS = ("automatic", "direct", "winograd", "winograd2")
 _algorithm = 0  # of plans made from now on
 
 

@@ -112,7 +112,7 @@ class Prepared:
         algorithm, elements = choice.tolist()
         parameters = (*plan.parameters[:-1], algorithm)
         if algorithm not in self._prepared:
-            prepared = np.empty(elements, self.weight.dtype)
+            prepared = _aligned(elements, self.weight.dtype)
             kernels.convolution_prepare(prepared, self.weight, parameters)
             self._prepared[algorithm] = prepared
         way = Way(plan, parameters, self._prepared[algorithm], memory)
@@ -141,3 +141,11 @@ def _computable(array: np.ndarray | None) -> np.ndarray | None:
     if array is None:
         return None
     return solid(array) if array.dtype.char in FLOATS else np.ascontiguousarray(array, np.float32)
+
+
+def _aligned(elements: int, dtype: np.dtype) -> np.ndarray:
+    """Memory that begins at a line of the cache, so that no vector lies in two."""
+    line = 64 // dtype.itemsize
+    memory = np.empty(elements + line, dtype)
+    first = -memory.ctypes.data % 64 // dtype.itemsize
+    return memory[first : first + elements]

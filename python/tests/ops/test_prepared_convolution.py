@@ -86,7 +86,7 @@ def test_threads_do_not_change_a_bit(case):
     assert results[0] == results[1] == results[2]
 
 
-@pytest.mark.parametrize("name", ["direct", "winograd"])
+@pytest.mark.parametrize("name", ["direct", "winograd", "winograd2"])
 def test_algorithms(name):
     """Each can be asked for; one weight serves them all, and inputs of several shapes."""
     rng = np.random.default_rng(1)

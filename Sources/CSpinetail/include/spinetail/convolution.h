@@ -24,12 +24,14 @@ typedef struct spinetail_convolution {
     int64_t algorithm;
 } spinetail_convolution;
 
-/// How a convolution and its gradient to the input are computed: what takes fewer cycles by count; directly, each sum as it
+/// How a convolution and its gradient to the input are computed: what takes fewest cycles by count; directly, each sum as it
 /// is written; by Winograd's F(4×4, 3×3) wherever it can be (float32, two spatial axes, 3×3, stride and dilation 1, wide
-/// vectors), whose error is about 3e-7 · Σ|weight · input|, up to 2e-5 of the largest result, where a direct sum's is 3e-6.
+/// vectors), whose error is about 3e-7 · Σ|weight · input|, up to 2e-5 of the largest result, where a direct sum's is 3e-6; or
+/// there by F(2×2, 3×3), with twice the multiplications, fewer than half the filters' memory and a direct sum's error.
 #define SPINETAIL_CONVOLUTION_AUTOMATIC 0
 #define SPINETAIL_CONVOLUTION_DIRECT 1
 #define SPINETAIL_CONVOLUTION_WINOGRAD 2
+#define SPINETAIL_CONVOLUTION_WINOGRAD2 3
 
 /// output[n, f, p] = g(bias[f] + Σ over c, k of weight[f, c, k] · input[n, c, p · stride + k · dilation - padding]), zeros
 /// outside the input. `activation` is SPINETAIL_IDENTITY or SPINETAIL_RELU. Accumulates in the arrays' own dtype.
