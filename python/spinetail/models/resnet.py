@@ -54,14 +54,38 @@ class _Joined(nn.Module):
             self.add_module(name, layer)
         self.add_module("downsample", downsample)
         self.names = tuple(layers)
+        self.makes = isinstance(downsample, nn.Sequential) and nn.fused.ready(*downsample)  # a shortcut of its own
 
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
+    def forward(self, x: Tensor, own: bool = False) -> Tensor:
+        """`own` says that nobody else has x, whose memory the output may take then."""
+        shortcut = x
+        if self.downsample is not None:
+            shortcut = self.downsample(x)
+            own = self.makes and self.unwatched()
         *first, last = [getattr(self, name) for name in self.names]
         for layer in first:
             x = layer(x)
-        result: Tensor = last(x, shortcut)
+        result: Tensor = last(x, shortcut, own)
         return result
+
+    def unwatched(self) -> bool:
+        """Whether there are no hooks, which may keep what they see."""
+        parts: list[Any] = [self, *(getattr(self, name) for name in self.names)]
+        if self.downsample is not None:
+            parts += [self.downsample, *self.downsample.children()]
+        return not any(part._hooked for part in parts)
+
+
+class _Group(nn.Sequential):
+    """Blocks in a row. What one puts out only the next one reads, so that the next may write over it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        own = False  # whether x is a block's output that no hook has seen
+        for block in self:
+            unwatched = type(block) is _Joined and block.unwatched()
+            x = block(x, own) if unwatched else block(x)
+            own = unwatched
+        return x
 
 
 class BasicBlock(_Block):
@@ -180,6 +204,14 @@ class ResNet(nn.Module):
                     nn.init.zeros_(module.bn3.weight)
                 elif isinstance(module, BasicBlock):
                     nn.init.zeros_(module.bn2.weight)
+
+    def to_fused(self) -> nn.Module:
+        """What `compress.restructure.fuse` makes of the network once its blocks are fused."""
+        for name in ("layer1", "layer2", "layer3", "layer4"):
+            group = getattr(self, name)
+            if type(group) is nn.Sequential and not group._hooked:
+                setattr(self, name, _Group(*group).eval())
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))

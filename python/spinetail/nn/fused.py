@@ -105,8 +105,8 @@ class _Fused(convolution._Conv):
         super().__setattr__(name, value)
         self.__dict__["_prepared"] = None  # whatever it was, the weights are prepared for it
 
-    def forward(self, input: Tensor, residual: Tensor | None = None) -> Tensor:
-        """g(input ⋆ W + b + residual)."""
+    def forward(self, input: Tensor, residual: Tensor | None = None, overwrite: bool = False) -> Tensor:
+        """g(input ⋆ W + b + residual); with `overwrite` the output may take the residual's memory."""
         if self.training:
             raise RuntimeError(
                 f"[{self._get_name()}] it is for inference, but is in training mode: call eval(), and to train the "
@@ -119,7 +119,7 @@ class _Fused(convolution._Conv):
         if self.padding_mode != "zeros":
             input = self._padded(input)
         prepared = self._prepared if self._fresh() else self._prepare()
-        return wrap(prepared(input._array, None if residual is None else residual._array))
+        return wrap(prepared(input._array, None if residual is None else residual._array, overwrite))
 
     def _recorded(self, input: Tensor, residual: Tensor | None) -> Tensor:
         """The same step by step, for the tape."""
@@ -183,7 +183,8 @@ class Conv2d(_Fused, convolution.Conv2d):
     The activation g is "none", "relu", "relu6", "hardswish", "silu", "sigmoid", "gelu" (exact), "gelu_tanh", "tanh" or
     "leaky_relu" (of slope 0.01); the residual, the second argument of the call, has the output's shape. Arguments and
     shapes are otherwise those of `nn.Conv2d`, and so is the state. The output has its channels next to each other in
-    memory (channels last), whichever way the input lies.
+    memory (channels last), whichever way the input lies. With a third argument, `overwrite`, it may take the residual's
+    memory: for residuals that nobody needs any more and that are not the input.
 
     The weights are prepared at the first call, which takes their memory once more, and again after they have changed:
     `load_state_dict`, `to`, in-place operations and assignments are noticed, but not what is written through a NumPy

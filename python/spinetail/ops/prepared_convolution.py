@@ -73,8 +73,11 @@ class Prepared:
         self._ways: dict[tuple, Way] = {}
         self._prepared: dict[int, np.ndarray] = {}
 
-    def __call__(self, input: np.ndarray, residual: np.ndarray | None = None) -> np.ndarray:
-        """input ([N,] C, *spatial), residual and result ([N,] F, *output); the result has channels last in memory."""
+    def __call__(self, input: np.ndarray, residual: np.ndarray | None = None, overwrite: bool = False) -> np.ndarray:
+        """input ([N,] C, *spatial), residual and result ([N,] F, *output); the result has channels last in memory.
+
+        With `overwrite` the result may take the residual's memory, which must not be the input's.
+        """
         if type(input) is not np.ndarray or input.dtype is not self.dtype:
             self._check("input", input)
         way = self._ways.get((input.shape, planned())) or self._find(input)
@@ -87,7 +90,10 @@ class Prepared:
                     f"[{plan.name}] residual must have the output's shape {expected}, got {residual.shape}"
                 )
             residual = self._laid(residual, plan.unbatched)
-        out = empty(way.memory, self.weight.dtype).transpose(self._to_first)
+        if overwrite and residual is not None and residual.dtype == self.weight.dtype and residual.flags.writeable:
+            out = residual
+        else:
+            out = empty(way.memory, self.weight.dtype).transpose(self._to_first)
         kernels.convolution_forward_prepared(
             out,
             self._laid(input, plan.unbatched),

@@ -124,6 +124,45 @@ def test_what_must_stay_stays():
     assert not fused_layers(fuse(masked, prepare=True)) and fused_layers(fuse(prune.finalize(masked), prepare=True))
 
 
+@pytest.mark.parametrize("form", [st.contiguous_format, st.channels_last])
+def test_outputs_that_hooks_keep_are_not_written_over(form):
+    st.manual_seed(0)
+    model = ready(st.models.resnet50(num_classes=4))
+    x = st.randn(1, 3, 64, 64)
+    fused = fuse(model, x, prepare=True)
+    group = fused.layer1
+    y = st.randn(1, 64, 16, 16).contiguous(memory_format=form)
+    given = y.clone()
+    with st.inference_mode():
+        wanted = group(y).clone()
+        assert st.equal(y, given) and st.equal(group(y), wanted)
+        outputs = [y]
+        for block in group:
+            outputs.append(block(outputs[-1]))
+        assert st.equal(outputs[-1], wanted)
+        seen = {}
+        for path in ("0", "0.conv3", "1.conv1", "1.conv3", "2.conv1", "0.downsample.0", "0.downsample"):
+            module = group.get_submodule(path)
+            handle = module.register_forward_hook(lambda m, i, o, path=path: seen.update({path: (i[0], o)}))
+            assert st.equal(group(y), wanted)
+            handle.remove()
+            module.__dict__.pop("_hooked")
+            for tensor, expected in zip(seen[path], kept(group, path, y), strict=True):
+                assert st.equal(tensor, expected), path
+        assert st.equal(y, given) and st.equal(outputs[0], given)
+
+
+def kept(group, path, y):
+    """Copies of the input and the output of a part."""
+    found = []
+    module = group.get_submodule(path)
+    handle = module.register_forward_hook(lambda m, i, o: found.extend((i[0].clone(), o.clone())))
+    group(y)
+    handle.remove()
+    module.__dict__.pop("_hooked")
+    return found
+
+
 class Block(nn.Module):
     """A block of a user's own that says how it is fused."""
 

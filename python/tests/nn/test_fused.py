@@ -71,6 +71,25 @@ def test_options(options, dtype):
     near(fused(x, residual), st.relu(conv(x) + residual))
 
 
+@pytest.mark.parametrize("dtype", [st.float16, st.float32, st.float64])
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+@pytest.mark.parametrize("channels, kernel, groups", [(64, 1, 1), (1200, 1, 1), (64, 3, 1), (64, 3, 64), (300, 5, 4)])
+def test_the_residual_may_be_written_over(channels, kernel, groups, activation, dtype):
+    st.manual_seed(0)
+    conv = nn.Conv2d(channels, 64, kernel, padding=kernel // 2, groups=groups).to(dtype).eval()
+    fused, x = nn.fused.Conv2d.from_conv(conv, activation), st.randn(1, channels, 20, 20, dtype=dtype)
+    residual = st.randn(1, 64, 20, 20, dtype=dtype)
+    for kept in (residual, residual.contiguous(memory_format=st.channels_last)):
+        wanted, given = fused(x, kept), kept.numpy().copy(order="K")
+        found = fused(x, kept, True)
+        assert st.equal(found, wanted)
+        laid = kept.is_contiguous(memory_format=st.channels_last) and dtype is not st.float16
+        assert np.array_equal(kept.numpy(), found.numpy() if laid else given)
+    given = residual.contiguous(memory_format=st.channels_last).numpy()
+    given.flags.writeable = False
+    assert st.equal(fused(x, st.from_numpy(given), True), wanted) and np.array_equal(given, residual.numpy())
+
+
 def test_depthwise():
     st.manual_seed(0)
     conv, x = nn.Conv2d(6, 6, 3, 2, 1, groups=6).eval(), st.randn(2, 6, 9, 8)
