@@ -58,7 +58,11 @@ extension Winograd {
         let fitting = divide(Self.blockBytes, by: Self.points &* pitch &* size)
         let most = Swift.min(tiles, Swift.max(52, Swift.min(104, fitting)))
         var blocks = pieces(tiles, most)
-        if blocks > 1 { blocks = Swift.max(blocks, Swift.min(roundUp(blocks, 4), tiles / 13)) }
+        if blocks > 1 {
+            blocks = Swift.max(blocks, Swift.min(roundUp(blocks, 4), tiles / 13))
+        } else if rowPanels == 1 {
+            blocks = Swift.max(1, Swift.min(4, tiles / 13))  // threads cannot share the rows
+        }
         let block = pieces(tiles, blocks)
         blocks = pieces(tiles, block)
         // Few blocks: threads share their products by rows.
