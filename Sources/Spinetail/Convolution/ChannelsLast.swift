@@ -21,6 +21,8 @@ struct ChannelsLast<E: Real> {
     var resultStep: Space  // result pixels per pixel of the grid
     var bias: UnsafePointer<E>?
     var relu: Bool
+    /// With relu, what results are at most.
+    var most = E.infinity
     /// Weights that have been packed before, what is added to results, as they lie, and what is done to them at last.
     var prepared: UnsafePointer<E>? = nil
     var residual: UnsafePointer<E>? = nil

@@ -15,9 +15,11 @@ struct ChannelsLastCut<E: Real> {
 
     /// Packed pixels of a block, and the depth whose weights stay in the second-level cache.
     private static var blockBytes: Int { 512 << 10 }
+    /// A result that is larger does not stay in the second-level cache.
+    static var farBytes: Int { 512 << 10 }
     private static var depthBytes: Int { 4096 }
 
-    init(_ job: ChannelsLast<E>) {
+    init(_ job: ChannelsLast<E>, _ workers: Int) {
         let size = MemoryLayout<E>.size
         let highest = DirectPanel<E>.highest
         isStanding = job.isPointwise && remainder(job.sourceChannels &* size, by: 4096) != 0
@@ -32,15 +34,17 @@ struct ChannelsLastCut<E: Real> {
         if count > 1 { count = Swift.max(count, Swift.min(roundUp(count, 4), job.pixels / highest)) }
         block = pieces(job.pixels, count)
         blocks = pieces(job.pixels, block)
-        parts = Swift.max(1, Swift.min(panels, pieces(8, blocks &* job.groups)))
+        // Each part packs all pixels, so there are no more than the threads need.
+        let wanted = workers == 1 ? 1 : 2 &* workers
+        parts = Swift.max(1, Swift.min(panels, pieces(wanted, Swift.max(1, blocks &* job.groups))))
     }
 }
 
 extension ChannelsLast {
     func runBlocks() -> Int32 {
         let size = MemoryLayout<E>.size
-        let cut = ChannelsLastCut(self)
         let workers = workerLimit()
+        let cut = ChannelsLastCut(self, workers)
         let spanBytes = roundUp(Swift.max(1, tapCount) &* MemoryLayout<Span>.stride, 64)
         let weightBytes = prepared == nil ? roundUp(packedElements &* size, 4096) : 0
         let packedPixel = (cut.isStanding ? 0 : cut.pitch) &+ Tile<E>.columns
@@ -115,6 +119,9 @@ private struct ChannelsLastBlock<E: Real>: ParallelTask {
             epilogue.bias = .perColumn
             epilogue.values = bias + column
         }
+        let fetchesC =
+            job.isNatural
+            && (job.residual != nil || job.pixels &* cRow &* MemoryLayout<E>.size > ChannelsLastCut<E>.farBytes)
         let narrow = columns <= E.Lanes.width
         let rows = RowCut(
             count, highest: narrow ? DirectPanel<E>.highestNarrow : DirectPanel<E>.highest)
@@ -128,6 +135,8 @@ private struct ChannelsLastBlock<E: Real>: ParallelTask {
                 bRow: Tile<E>.columns, c: c, cRow: cRow, columns: columns, accumulate: d > 0 || job.residual != nil,
                 epilogue: d &+ 1 == cut.depthBlocks ? epilogue : .nothing, fetches: true, ahead: ahead,
                 aheadEnd: ahead + depth &* Tile<E>.columns)
+            strip.fetchesC = d == 0 && fetchesC
+            if d &+ 1 == cut.depthBlocks { strip.most = job.most }
             if d == 0, let residual = job.residual { strip.apart = residual - UnsafePointer(job.result) }
             strip.run(rows, copy: nil)
             d &+= 1

@@ -138,12 +138,13 @@ private struct DepthwiseRow<E: Real>: ParallelTask {
         let bias = job.bias.map { E.Lanes.loadUpTo($0 + c, valid) } ?? .zero
         // max takes its second operand where the first is NaN, so a NaN sum stays NaN; -Inf leaves all as it is.
         let least = E.Lanes(repeating: job.relu ? 0 : -E.infinity)
+        let most = E.Lanes(repeating: job.most)
         for i in 0..<pixels {
             var sum = sums[unchecked: i] + bias
             if let residual = job.residual {
                 sum = sum + E.Lanes.loadUpTo(residual + (to - job.result &+ c &+ i &* resultStep), valid)
             }
-            E.Lanes.max(least, sum).storeUpTo(to + (c &+ i &* resultStep), valid)
+            E.Lanes.min(most, E.Lanes.max(least, sum)).storeUpTo(to + (c &+ i &* resultStep), valid)
         }
     }
 }

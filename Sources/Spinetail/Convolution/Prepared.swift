@@ -94,7 +94,9 @@ private struct PreparedEnd {
     let alpha: Double
     let beta: Double
 
-    var relu: Bool { activation == Int64(SPINETAIL_RELU) }
+    /// Whether tiles do all there is to do: max(0, ·), and perhaps a greatest result.
+    var relu: Bool { activation == Int64(SPINETAIL_RELU) || activation == Int64(SPINETAIL_HARDTANH) && alpha == 0 }
+    var most: Double { activation == Int64(SPINETAIL_RELU) || !relu ? .infinity : beta }
 
     /// What is left after bias, residual and relu.
     func finish<E: Real>(_ type: E.Type) -> Finish<E>? {
@@ -119,12 +121,13 @@ private func forward<E: Real>(
     if shape.algorithm != Int(SPINETAIL_CONVOLUTION_DIRECT) {
         return shape.forwardWinograd(
             shape.algorithm, result: y, source: x, weight: k, bias: bias, relu: end.relu, prepared: k,
-            residual: residual, finish: finish)
+            residual: residual, most: E(end.most), finish: finish)
     }
     return shape.withTaps { taps in
         var job = shape.channelsLast(taps, result: y, source: x, weight: k, bias: bias, relu: end.relu)
         job.prepared = k
         job.residual = residual
+        job.most = E(end.most)
         job.finish = finish
         return job.run()
     }

@@ -25,6 +25,8 @@ struct Winograd<E: Real, let span: Int> {
     var turned: Bool
     /// Whether source and result have their channels next to each other in memory.
     var channelsLast: Bool
+    /// With relu, what results are at most.
+    var most = E.infinity
     /// Weights that have been transformed before; with channels last, what is added to results, as they lie, and what is done
     /// to them at last.
     var prepared: UnsafePointer<E>? = nil

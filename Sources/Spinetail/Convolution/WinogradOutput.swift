@@ -68,7 +68,7 @@ struct WinogradOutput<E: Real, let span: Int> {
         var t = 0
         while t < tiles {
             transform(
-                products + t &* Tile<E>.columns, bias, least, into: stage + Self.size &* t &* width, pixel: width,
+                products + t &* Tile<E>.columns, bias, limits, into: stage + Self.size &* t &* width, pixel: width,
                 row: 256)
             t &+= 1
         }
@@ -110,9 +110,9 @@ struct WinogradOutput<E: Real, let span: Int> {
             let pixels = Swift.min(Self.size, job.output.w &- x)
             let from = products + t &* Tile<E>.columns
             if rows == Self.size && pixels == Self.size && valid == width {
-                transform(from, bias, least, into: to, pixel: step, row: rowStep, adding: apart)
+                transform(from, bias, limits, into: to, pixel: step, row: rowStep, adding: apart)
             } else {
-                transform(from, bias, E.Lanes(repeating: -E.infinity), into: stage, pixel: width, row: 256)
+                transform(from, bias, Limits(), into: stage, pixel: width, row: 256)
                 var r = 0
                 while r < rows {
                     var i = 0
@@ -120,7 +120,7 @@ struct WinogradOutput<E: Real, let span: Int> {
                         let pixel = to + (r &* rowStep &+ i &* step)
                         var x = E.Lanes.load(stage + (r &* 256 &+ i &* width))
                         if let apart { x = x + E.Lanes.loadUpTo(pixel + apart, valid) }
-                        E.Lanes.max(least, x).storeUpTo(pixel, valid)
+                        limits.keep(x).storeUpTo(pixel, valid)
                         i &+= 1
                     }
                     r &+= 1
@@ -130,13 +130,21 @@ struct WinogradOutput<E: Real, let span: Int> {
         }
     }
 
-    // max takes its second operand where the first is NaN, so a NaN stays NaN; -Inf leaves all as it is.
-    @inline(__always) private var least: E.Lanes { E.Lanes(repeating: job.relu ? 0 : -E.infinity) }
+    /// max and min take their second operand where one is NaN, so a NaN stays NaN; without limits all stays as it is.
+    private struct Limits {
+        var least = E.Lanes(repeating: -E.infinity)
+        var most = E.Lanes(repeating: E.infinity)
+        @inline(__always) func keep(_ x: E.Lanes) -> E.Lanes { E.Lanes.min(most, E.Lanes.max(least, x)) }
+    }
 
-    /// A tile's rows of pixels: max(least, · + bias), and with what lies `apart` from them added before, if that is given.
+    @inline(__always) private var limits: Limits {
+        job.relu ? Limits(least: .zero, most: E.Lanes(repeating: job.most)) : Limits()
+    }
+
+    /// A tile's rows of pixels: · + bias within limits, and with what lies `apart` from them added before, if that is given.
     @inline(__always)
     private func transform(
-        _ products: UnsafePointer<E>, _ bias: E.Lanes, _ least: E.Lanes, into out: UnsafeMutablePointer<E>, pixel: Int,
+        _ products: UnsafePointer<E>, _ bias: E.Lanes, _ limits: Limits, into out: UnsafeMutablePointer<E>, pixel: Int,
         row: Int, adding apart: Int? = nil
     ) {
         typealias Map = WinogradTransform<E, span>
@@ -149,27 +157,27 @@ struct WinogradOutput<E: Real, let span: Int> {
         let none = (E.Lanes.zero, E.Lanes.zero, E.Lanes.zero, E.Lanes.zero)
         let e = span == 4 ? none : Map.output(Map.take(products + 4 &* point, line))
         let f = span == 4 ? none : Map.output(Map.take(products + 5 &* point, line))
-        put(Map.output((a.0, b.0, c.0, d.0, e.0, f.0)), bias, least, out, pixel, apart)
-        put(Map.output((a.1, b.1, c.1, d.1, e.1, f.1)), bias, least, out + row, pixel, apart)
+        put(Map.output((a.0, b.0, c.0, d.0, e.0, f.0)), bias, limits, out, pixel, apart)
+        put(Map.output((a.1, b.1, c.1, d.1, e.1, f.1)), bias, limits, out + row, pixel, apart)
         if span == 4 { return }
-        put(Map.output((a.2, b.2, c.2, d.2, e.2, f.2)), bias, least, out + 2 &* row, pixel, apart)
-        put(Map.output((a.3, b.3, c.3, d.3, e.3, f.3)), bias, least, out + 3 &* row, pixel, apart)
+        put(Map.output((a.2, b.2, c.2, d.2, e.2, f.2)), bias, limits, out + 2 &* row, pixel, apart)
+        put(Map.output((a.3, b.3, c.3, d.3, e.3, f.3)), bias, limits, out + 3 &* row, pixel, apart)
     }
 
     @inline(__always)
     private func put(
-        _ x: (E.Lanes, E.Lanes, E.Lanes, E.Lanes), _ bias: E.Lanes, _ least: E.Lanes, _ out: UnsafeMutablePointer<E>,
+        _ x: (E.Lanes, E.Lanes, E.Lanes, E.Lanes), _ bias: E.Lanes, _ limits: Limits, _ out: UnsafeMutablePointer<E>,
         _ step: Int, _ apart: Int?
     ) {
-        put(x.0 + bias, least, out, apart)
-        put(x.1 + bias, least, out + step, apart)
+        put(x.0 + bias, limits, out, apart)
+        put(x.1 + bias, limits, out + step, apart)
         if span == 4 { return }
-        put(x.2 + bias, least, out + 2 &* step, apart)
-        put(x.3 + bias, least, out + 3 &* step, apart)
+        put(x.2 + bias, limits, out + 2 &* step, apart)
+        put(x.3 + bias, limits, out + 3 &* step, apart)
     }
 
     @inline(__always)
-    private func put(_ x: E.Lanes, _ least: E.Lanes, _ out: UnsafeMutablePointer<E>, _ apart: Int?) {
-        E.Lanes.max(least, apart.map { x + E.Lanes.load(out + $0) } ?? x).store(out)
+    private func put(_ x: E.Lanes, _ limits: Limits, _ out: UnsafeMutablePointer<E>, _ apart: Int?) {
+        limits.keep(apart.map { x + E.Lanes.load(out + $0) } ?? x).store(out)
     }
 }

@@ -43,18 +43,21 @@ extension ConvolutionShape {
     func forwardWinograd<E: Real>(
         _ algorithm: Int, result: UnsafeMutablePointer<E>, source: UnsafePointer<E>, weight: UnsafePointer<E>,
         bias: UnsafePointer<E>?, relu: Bool, prepared: UnsafePointer<E>? = nil,
-        residual: UnsafePointer<E>? = nil, finish: Finish<E>? = nil
+        residual: UnsafePointer<E>? = nil,
+        most: E = .infinity, finish: Finish<E>? = nil
     ) -> Int32 {
         if algorithm == Int(SPINETAIL_CONVOLUTION_WINOGRAD2) {
             var job: Winograd<E, 4> = winograd(result, source, weight, bias, relu: relu)
             job.prepared = prepared
             job.residual = residual
+            job.most = most
             job.finish = finish
             return job.run()
         }
         var job: Winograd<E, 6> = winograd(result, source, weight, bias, relu: relu)
         job.prepared = prepared
         job.residual = residual
+        job.most = most
         job.finish = finish
         return job.run()
     }

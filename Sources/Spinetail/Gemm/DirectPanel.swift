@@ -21,6 +21,10 @@ struct DirectPanel<E: Real> {
     var aheadEnd: UnsafePointer<E>
     /// Elements from C to what is added when accumulating, if that is not C itself.
     var apart = 0
+    /// Whether tiles ask for their part of C before they make its sums.
+    var fetchesC = false
+    /// With the epilogue's relu, what results are at most.
+    var most = E.infinity
     /// Elements from one tile's operands to the next one's.
     var aTile = 0
     var bTile = 0

@@ -36,7 +36,7 @@ extension DirectPanel {
             var p = a
             var b = base
             var k = depth
-            if accumulate && apart != 0 { fetch(rows, c + apart) }
+            if fetchesC { fetchC(rows, c) }
             if var copy {
                 while k > 0 {
                     let b0 = E.Lanes.load(b)
@@ -96,7 +96,7 @@ extension DirectPanel {
             var p = a
             var b = base
             var k = depth
-            if accumulate && apart != 0 { fetch(rows, c + apart) }
+            if fetchesC { fetchC(rows, c) }
             if fetches {
                 var lines = TileLines(a + aTile, step: aRow, count: rows)
                 while k > 0 {
@@ -124,13 +124,19 @@ extension DirectPanel {
         }
     }
 
-    /// Asks for a tile of what is added, which is read when all else is done.
-    @inline(__always) private func fetch(_ rows: Int, _ p: UnsafePointer<E>) {
-        var p = p
+    /// Asks for a tile of C, or of what is added to it, which are needed when all else is done; for both at once the core
+    /// has too few line buffers.
+    @inline(__always) private func fetchC(_ rows: Int, _ c: UnsafeMutablePointer<E>) {
+        var p = c
         var left = rows
         while left > 0 {
-            spinetail_prefetch(p)
-            spinetail_prefetch(p + (columns &- 1))
+            if apart != 0 {
+                spinetail_prefetch(p + apart)
+                spinetail_prefetch(p + (apart &+ columns &- 1))
+            } else {
+                spinetail_prefetch_write(p)
+                spinetail_prefetch_write(p + (columns &- 1))
+            }
             p += cRow
             left &-= 1
         }
@@ -148,26 +154,32 @@ extension DirectPanel {
         _ x: InlineArray<rows, E.Lanes>, into c: UnsafeMutablePointer<E>, bias first: Int, _ count: Int, whole: Bool
     ) {
         let half = rows >> 1
-        // max takes its second operand where the first is NaN, so a NaN sum stays NaN; -Inf leaves all as it is, as -0 does.
+        // max and min take their second operand where one is NaN, so a NaN sum stays NaN; -Inf and Inf leave all as it is, as
+        // -0 does.
         let least = E.Lanes(repeating: epilogue.relu ? 0 : -E.infinity)
+        let most = E.Lanes(repeating: most)
         var bias = E.Lanes(repeating: -0.0)
         if let values = epilogue.values { bias = get(values + first, count, whole) }
         if accumulate {
             let before = c + apart
             for r in 0..<half {
                 let sum = x[unchecked: r] + get(before + r &* cRow, count, whole)
-                put(E.Lanes.max(least, sum + bias), c + r &* cRow, count, whole)
+                put(E.Lanes.min(most, E.Lanes.max(least, sum + bias)), c + r &* cRow, count, whole)
             }
             for r in half..<rows {
                 let sum = x[unchecked: r] + get(before + r &* cRow, count, whole)
-                put(E.Lanes.max(least, sum + bias), c + r &* cRow, count, whole)
+                put(E.Lanes.min(most, E.Lanes.max(least, sum + bias)), c + r &* cRow, count, whole)
             }
         } else if epilogue.isNothing {
             for r in 0..<half { put(x[unchecked: r], c + r &* cRow, count, whole) }
             for r in half..<rows { put(x[unchecked: r], c + r &* cRow, count, whole) }
         } else {
-            for r in 0..<half { put(E.Lanes.max(least, x[unchecked: r] + bias), c + r &* cRow, count, whole) }
-            for r in half..<rows { put(E.Lanes.max(least, x[unchecked: r] + bias), c + r &* cRow, count, whole) }
+            for r in 0..<half {
+                put(E.Lanes.min(most, E.Lanes.max(least, x[unchecked: r] + bias)), c + r &* cRow, count, whole)
+            }
+            for r in half..<rows {
+                put(E.Lanes.min(most, E.Lanes.max(least, x[unchecked: r] + bias)), c + r &* cRow, count, whole)
+            }
         }
     }
 

@@ -105,6 +105,18 @@ def test_algorithms(name):
         assert np.all(abs(layer(x) - wide) <= 1e-5 * bound.max())
 
 
+@pytest.mark.parametrize("case", [LARGER[0], LARGER[2], LARGER[4], SQUARE[9]], ids=str)
+def test_the_residual_may_be_the_output(case):
+    layer, x, r, *_ = prepared(case, np.float32, "relu6")
+    expected = layer(x, r)
+    (way,) = layer._ways.values()
+    out = last(r).copy("K")
+    kernels.convolution_forward_prepared(
+        out, last(x), way.prepared, layer.weight, layer.bias, out, way.parameters, *layer._end
+    )
+    assert np.array_equal(out, expected)
+
+
 def test_nothing_to_sum():
     for shape in [(2, 0, 5, 5), (0, 3, 5, 5)]:
         w = np.empty((4, shape[1], 3, 3), np.float32)

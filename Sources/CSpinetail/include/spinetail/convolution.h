@@ -80,9 +80,9 @@ spinetail_status spinetail_convolution_prepare(
     const spinetail_array *prepared, const spinetail_array *weight, const spinetail_convolution *parameters);
 
 /// output = g(convolution + bias + residual): as `forward`, with weights prepared for `parameters->algorithm`. `weight` says
-/// their shape and is not read. residual has the output's shape, channels last. `activation` is a function code of
-/// activation.h (SPINETAIL_IDENTITY, RELU, LEAKY_RELU, GELU, GELU_TANH, SILU, SIGMOID, TANH, HARDTANH, HARDSWISH) with its
-/// alpha and beta. Scratch: as in `forward`, without the weights.
+/// their shape and is not read. residual has the output's shape, channels last, and may be the output. `activation` is a
+/// function code of activation.h (SPINETAIL_IDENTITY, RELU, LEAKY_RELU, GELU, GELU_TANH, SILU, SIGMOID, TANH, HARDTANH,
+/// HARDSWISH) with its alpha and beta. Scratch: as in `forward`, without the weights.
 spinetail_status spinetail_convolution_forward_prepared(
     const spinetail_array *output, const spinetail_array *input, const spinetail_array *prepared,
     const spinetail_array *weight, const spinetail_array *_Nullable bias, const spinetail_array *_Nullable residual,
