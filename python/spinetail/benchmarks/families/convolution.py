@@ -114,7 +114,7 @@ def case(
         same = programs.forward(torch_function(layer))
         turned = programs.channels_last(same)
         own = {"spinetail": turned} if last else {"spinetail": prepared(layer), "spinetail unprepared": same}
-        if layer.groups > 1 and not last:  # planes that lie by themselves are the better layout here
+        if (layer.groups > 1 or group == "conv small") and not last:  # planes by themselves are the better layout here
             own = {"spinetail": same, "spinetail prepared": prepared(layer)}
         own.update({"torch": same, "torch channels-last": turned})
         pads, stride = [layer.margin] * 4, [layer.stride] * 2
@@ -224,7 +224,7 @@ FAMILY = Family(
     bound=1e-5,
     rivals=("torch", "torch channels-last", "onnxruntime", "jax"),
     note="Forward passes are inference: spinetail is `nn.fused.Conv2d`, weights prepared once, with channels last, as "
-    "onnxruntime prepares its constants; spinetail unprepared is `conv2d` with channels first. Depthwise and with "
-    "gradients spinetail is `conv2d` with channels first, in the group channels-last `conv2d` with channels last. JAX "
-    "has channels first.",
+    "onnxruntime prepares its constants; spinetail unprepared is `conv2d` with channels first. Depthwise, small and "
+    "with gradients spinetail is `conv2d` with channels first, in the group channels-last `conv2d` with channels last. "
+    "JAX has channels first.",
 )
