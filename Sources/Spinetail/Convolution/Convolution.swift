@@ -67,6 +67,9 @@ private func forward<E: Real>(
     if !direct {
         return given.forwardWinograd(algorithm, result: y, source: x, weight: k, bias: b, relu: relu)
     }
+    if given.isFew(upTo: 64) {
+        return given.forwardFew(result: y, source: x, weight: k, bias: b, relu: relu)
+    }
     if given.prefersPlanar {
         return Planar(
             shape: given, source: x,
@@ -116,6 +119,9 @@ private func backwardInput<E: Real>(
     if !direct {
         return given.backwardWinograd(algorithm, result: dx, source: dy, weight: k, bias: b, relu: relu)
     }
+    if given.isFew(upTo: 64) {
+        return given.backwardInputFew(result: dx, source: dy, weight: k, bias: b, relu: relu)
+    }
     let shape = given.flattened
     let tapCount = shape.kernel.count
     guard let memory = Scratch.take(tapCount &* MemoryLayout<Tap>.stride) else { return Status.noMemory }
@@ -135,6 +141,12 @@ private func backwardInput<E: Real>(
         resultStep: Space(
             shape.stride.d &* shape.input.h &* shape.input.w, shape.stride.h &* shape.input.w, shape.stride.w),
         bias: b, relu: relu)
+    if shape.leavesGaps {
+        let status = parallel(
+            shape.images &* shape.channels, cost: shape.images &* shape.channels &* inPixels / 8,
+            FillPlanes(result: dx, bias: b, relu: relu, channels: shape.channels, area: inPixels))
+        if status != Status.ok { return status }
+    }
     // Input positions that share their remainder by the stride see the same taps: one product for each such phase.
     var d = 0
     while d < Swift.min(shape.stride.d, shape.input.d) {
@@ -147,7 +159,7 @@ private func backwardInput<E: Real>(
                     pieces(shape.input.w &- w, shape.stride.w))
                 job.result = dx + ((d &* shape.input.h &+ h) &* shape.input.w &+ w)
                 job.tapCount = shape.listTaps(phase: Space(d, h, w), into: taps)
-                let status = job.run()
+                let status = job.tapCount == 0 ? Status.ok : job.run()
                 if status != Status.ok { return status }
                 w &+= 1
             }
@@ -158,7 +170,27 @@ private func backwardInput<E: Real>(
     return Status.ok
 }
 
+/// Planes that hold nothing but g(bias).
+private struct FillPlanes<E: Real>: ParallelTask {
+    let result: UnsafeMutablePointer<E>
+    let bias: UnsafePointer<E>?
+    let relu: Bool
+    let channels: Int
+    let area: Int
+
+    func run(_ index: Int, worker: Int) {
+        var value = bias.map { $0[remainder(index, by: channels)] } ?? 0
+        if relu && value < 0 { value = 0 }
+        fill(result + index &* area, area, value)
+    }
+}
+
 extension ConvolutionShape {
+    /// Whether there may be positions of the input that no tap sees.
+    fileprivate var leavesGaps: Bool {
+        stride.d > kernel.d || stride.h > kernel.h || stride.w > kernel.w || stride.largest > 1 && dilation.largest > 1
+    }
+
     /// A 1×1 convolution with stride 1 and no padding does not care where rows end: one long row.
     var flattened: ConvolutionShape {
         if !(kernel == .ones) || !(stride == .ones) || padding.largest != 0 || !(input == output) { return self }

@@ -55,7 +55,8 @@ extension Correlation {
 }
 
 /// How a correlation is cut. The depth is cut by the problem alone, so no sum depends on the number of threads. A block of
-/// weights is meant to stay in the second-level cache, beside a panel of pixels and the sums that wait for the next depth.
+/// weights may be larger than the second-level cache: it is read once for each panel of pixels, which takes less time than
+/// to pack the panel again for the next block.
 struct CorrelationCut<E: Real> {
     let height: Int
     let rowPanels: Int
@@ -76,7 +77,7 @@ struct CorrelationCut<E: Real> {
     let tileOffset: Int
     let workerBytes: Int
 
-    private static var blockBytes: Int { 544 << 10 }
+    private static var blockBytes: Int { 2304 << 10 }
     private static var mostPanels: Int { 16 }
 
     init(_ job: Correlation<E>) {

@@ -114,17 +114,33 @@ struct CorrelateBlock<E: Real>: ParallelTask {
                 if step.w == 1 {
                     copyRow(from, to, run.count)
                 } else {
-                    var j = 0
-                    while j < run.count {
-                        to[j &* step.w] = from[j]
-                        j &+= 1
-                    }
+                    spread(from, to, run.count, step: step.w)
                 }
                 from += Tile<E>.columns
                 to += job.resultRow
                 r &+= 1
             }
             i &+= 1
+        }
+    }
+
+    /// to[j · step] = from[j]; what lies between is left as it is, which belongs to phases that run before or after.
+    @inline(__always)
+    private func spread(_ from: UnsafePointer<E>, _ to: UnsafeMutablePointer<E>, _ count: Int, step: Int) {
+        var j = 0
+        let half = E.Lanes.width / 2
+        if step == 2 && Tile<E>.isWide {
+            // Half a vector at a time, and the last one alone: behind it may be the array's end.
+            while j &+ half < count {
+                let x = E.Lanes.loadUpTo(from + j, half)
+                let p = to + 2 &* j
+                E.Lanes.zipLow(x, x).loaded(p, bits: 0xaaaa_aaaa).store(p)
+                j &+= half
+            }
+        }
+        while j < count {
+            to[j &* step] = from[j]
+            j &+= 1
         }
     }
 }

@@ -223,6 +223,10 @@ private struct PlanarStrip<E: Real>: ParallelTask {
                 var line = plane
                 var r = top
                 while r < bottom {
+                    // The next channel's: planes are so far apart that the processor does not foresee them.
+                    spinetail_prefetch(p + area)
+                    spinetail_prefetch(p + (area &+ E.Lanes.width))
+                    spinetail_prefetch(p + (area &+ 2 &* E.Lanes.width))
                     bringRow(p, line, stop &- begin)
                     p += shape.stride.h &* shape.input.w
                     line += width

@@ -27,6 +27,9 @@ private func backwardWeight<E: Real>(
     if given.isDepthwise {
         return DepthwiseWeights<E>(shape: given, dweight: dw, doutput: UnsafePointer(dy), input: UnsafePointer(x)).run()
     }
+    if given.isFew(upTo: 256) {
+        return given.backwardWeightFew(dweight: dw, doutput: UnsafePointer(dy), input: UnsafePointer(x))
+    }
     let shape = given.flattened
     guard let memory = Scratch.take(shape.kernel.count &* MemoryLayout<Tap>.stride) else { return Status.noMemory }
     defer { Scratch.give(memory) }

@@ -72,6 +72,10 @@ def assert_close(result, wide, bound, terms):
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases(), st.sampled_from(DTYPES), st.booleans())
 def test_forward_and_gradients(case, dtype, relu):
+    check(case, dtype, relu)
+
+
+def check(case, dtype, relu):
     parameters = case[5:]
     x, w, b = arrays(case, dtype)
     plan = plan_of(case, x, w)
@@ -83,7 +87,13 @@ def test_forward_and_gradients(case, dtype, relu):
     g = np.random.default_rng(1).standard_normal(plan.output).astype(dtype)
     dx = ops.backward_input(plan, g, w)
     wide = reference.gradient_to_input(g, x, w, *parameters)
-    assert_close(dx, wide, reference.gradient_to_input(abs(g), x, abs(w), *parameters), w[:, 0].size)
+    bound = reference.gradient_to_input(abs(g), x, abs(w), *parameters)
+    assert_close(dx, wide, bound, w[:, 0].size)
+    c = np.random.default_rng(2).standard_normal(x.shape[1]).astype(dtype)
+    shift = c.astype(np.float64).reshape(-1, *[1] * (x.ndim - 2))
+    dx = ops.backward_input(plan, g, w, c, relu)
+    wide = np.maximum(wide + shift, 0) if relu else wide + shift
+    assert_close(dx, wide, bound + abs(shift), w[:, 0].size)
     dw = ops.backward_weight(plan, g, x)
     wide = reference.gradient_to_weight(g, x, w, *parameters)
     assert_close(dw, wide, reference.gradient_to_weight(abs(g), abs(x), w, *parameters), g[:, 0].size)
@@ -558,3 +568,21 @@ def test_channels_moved_behind(channels, dtype):
         found = ops.channels_last(array)
         assert found.transpose(0, 2, 3, 1).flags.c_contiguous and found.dtype.isnative
         np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize(
+    "case",
+    [
+        (1, 128, (4, 4), 128, (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 1),
+        (1, 64, (9, 7), 80, (3, 3), (2, 2), (1, 1), (1, 1), (1, 1), 1),
+        (3, 100, (5, 3), 70, (1, 1), (2, 2), (0, 0), (0, 0), (1, 1), 1),
+        (2, 80, (6, 5), 200, (3, 2), (1, 1), (0, 2), (1, 0), (2, 1), 2),
+        (1, 70, (40,), 300, (5,), (3,), (2,), (2,), (2,), 1),
+        (2, 20, (2, 5, 4), 77, (2, 3, 3), (1, 2, 1), (1, 1, 1), (0, 1, 1), (1, 1, 1), 1),
+    ],
+)
+def test_few_pixels_and_many_weights(case, dtype, relu):
+    """Shapes whose weights are read, and whose gradient is stored, without being packed."""
+    check(case, dtype, relu)
