@@ -111,13 +111,18 @@ extension Source {
     ) {
         var p = from
         var q = out
+        // The next panel's pixels lie about as far on, with the rows that the stride leaves out.
+        let across = Swift.max(1, pieces(extent.w, step.w))
+        let next =
+            divide(Tile<E>.columns, by: across) &* step.h &* extent.w
+            &+ remainder(Tile<E>.columns, by: across) &* step.w
         var c = 0
         while c < channels {
             var x = E.Lanes.zero
             var s = 0
             if count > 0 {
-                spinetail_prefetch_far(p + (segments[0].place &+ 2 &* Tile<E>.columns))
-                spinetail_prefetch_far(p + (segments[0].place &+ 2 &* Tile<E>.columns &+ E.Lanes.width))
+                spinetail_prefetch_far(p + (segments[0].place &+ next))
+                spinetail_prefetch_far(p + (segments[0].place &+ next &+ E.Lanes.width))
             }
             while s < count {
                 x = x.loadedSecond(p + segments[s].place, bits: segments[s].bits)

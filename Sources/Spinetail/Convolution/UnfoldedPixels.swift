@@ -11,7 +11,7 @@ private struct ChannelCut<E: Real> {
 
     init(_ job: Unfolded<E>) {
         let taps = job.shape.kernel.count
-        count = E.Lanes.width &* Swift.max(1, 8 / taps)
+        count = E.Lanes.width &* Swift.max(1, divide(8, by: taps))
         tasks = pieces(job.channels, count)
         row = job.rows &+ E.Lanes.width
         stageOffset = roundUp(job.pixels &* MemoryLayout<Run>.stride, 64)
