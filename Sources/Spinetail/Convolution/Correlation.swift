@@ -98,7 +98,8 @@ struct CorrelationCut<E: Real> {
         // Enough tasks for the threads' balance; where panels are few, of fewer rows each.
         let columnTasks = job.groups &* pieces(panels, Swift.min(Self.mostPanels, pieces(panels &* job.groups, 8)))
         let work = job.images &* pixels &* job.rows &* job.groups &* Swift.max(1, depth)
-        let wanted = work > 4_000_000 ? Swift.min(Swift.max(1, divide(8, by: columnTasks)), Swift.max(1, rowPanels / 3)) : 1
+        let wanted =
+            work > 4_000_000 ? Swift.min(Swift.max(1, divide(8, by: columnTasks)), Swift.max(1, rowPanels / 3)) : 1
         let blocks = Swift.max(pieces(rowPanels, fitting), wanted)
         panelsPerBlock = pieces(rowPanels, blocks)
         rowBlocks = pieces(rowPanels, panelsPerBlock)
