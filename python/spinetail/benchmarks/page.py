@@ -125,7 +125,7 @@ Errors are against float64.
 MISSED = """\
 Cases below a target that their group misses. *At the limit* is the ratio that the case would have at the machine's
 measured limit: no code can do better on this machine. The reasons were found by profiling on an Intel Xeon (Emerald
-Rapids) of 2 cores.
+Rapids) or, where they name it, an AMD EPYC (Genoa), both of 2 cores.
 """
 
 

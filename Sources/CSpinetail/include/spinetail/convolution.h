@@ -40,8 +40,8 @@ typedef struct spinetail_convolution {
 /// float32 pixels, of at most 4 kB of depth each, with the sums of at most 16 panels that wait for the next depth.
 /// Winograd: weights 4 times as large, and per thread (or block, where blocks are few) 36 numbers for each channel of 13 to
 /// 104 tiles of 4×4 results, at least 52 where there are so many. Depthwise (one input channel a group):
-/// one padded plane per thread. At most 64 pixels of output in all and no fewer filters: what each of them sees. Channels-last: the packed weights, and per thread 512 kB of packed pixels, at least 52
-/// (24 with narrow vectors).
+/// one padded plane per thread. At most 64 pixels of output in all and no fewer filters: what each of them sees.
+/// Channels-last: the packed weights, and per thread 512 kB of packed pixels, at least 52 (24 with narrow vectors).
 spinetail_status spinetail_convolution_forward(
     const spinetail_array *output, const spinetail_array *input, const spinetail_array *weight,
     const spinetail_array *_Nullable bias, const spinetail_convolution *parameters, int64_t activation);
