@@ -170,8 +170,9 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         "small 5×5 6→16 14², batch 16": "one thread, AMD EPYC: 5.8 µs an image, of which the multiply-adds take 4.6 at "
         "the limit",
         "3×3/2 64→128 32², batch 16 train": "one thread, AMD EPYC: forward, to the input and to the weights 6.5, 8.4 "
-        "and 6.9 ms (5.2 at the limit), PyTorch's channels-last 5.9, 6.1 and 7.2: of the forward pass the tiles are three "
-        "quarters, copying pixels to planes an eighth; to the input each phase of the stride stores every second place",
+        "and 6.9 ms (5.2 at the limit), PyTorch's channels-last 5.9, 6.1 and 7.2: of the forward pass the tiles are "
+        "three quarters, copying pixels to planes an eighth; to the input each phase of the stride stores every "
+        "second place",
     },
     "network": {
         "ResNet-50, one image of 224×224": "one thread, AMD EPYC, each layer alone: convolutions take 65 to 68 ms, "
