@@ -53,7 +53,7 @@ extension ChannelsLast {
         defer { Scratch.give(memory) }
         let packed = memory.assumingMemoryBound(to: E.self)
         if prepared == nil {
-            let status = packWeights(into: packed, workers)
+            let status = packWeights(into: packed, workers: workers)
             if status != Status.ok { return status }
         }
         return parallel(

@@ -97,7 +97,7 @@ extension ChannelsLast {
         return groups &* pieces(rows, Tile<E>.columns) &* taps &* channels &* Tile<E>.columns
     }
 
-    func packWeights(into out: UnsafeMutablePointer<E>, _ workers: Int) -> Int32 {
+    func packWeights(into out: UnsafeMutablePointer<E>, workers: Int) -> Int32 {
         let width = E.Lanes.width
         let orderBytes = roundUp(kernel &* 8, 64)
         guard let memory = Scratch.take(orderBytes &+ workers &* width &* width &* MemoryLayout<E>.size) else {

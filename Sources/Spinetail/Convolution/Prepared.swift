@@ -59,7 +59,7 @@ private func prepare<E: Real>(
         shape.channelsLast(
             taps, result: out, source: UnsafePointer(out), weight: UnsafePointer(k), bias: nil, relu: false
         )
-        .packWeights(into: out, workerLimit())
+        .packWeights(into: out, workers: workerLimit())
     }
 }
 
