@@ -295,7 +295,9 @@ def test_many_keys_round_little(queries):
     assert np.abs(ops.scaled_dot_product_attention(q, k, np.ones_like(v)) - 1).max() <= 4e-7
 
 
-@pytest.mark.skipif(_native.level != "v4", reason="narrow vectors sum a score in one chain: 1.1e-7 of the largest")
+@pytest.mark.xfail(
+    _native.level in ("v2", "v3"), strict=True, reason="1.1e-7 with 2048 keys, the same up to 512; cause not found"
+)
 def test_scores_round_little():
     """The root mean square; one chain of products over the width would leave 9e-8 of the largest."""
     q, k, v, _ = operands((1, 1, 1, 96, 2048, 64, 64), np.float32)
