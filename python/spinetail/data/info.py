@@ -26,7 +26,7 @@ class WorkerInfo:
 def get_worker_info() -> WorkerInfo | None:
     """Which worker of a DataLoader the calling thread is; None outside of workers.
 
-    Workers are threads: they share the dataset and the default random generator. One that needs repeatable random
-    numbers of its own seeds a generator with `get_worker_info().seed`.
+    Workers are threads and share the dataset. Their default random generator is their own, seeded for each batch;
+    one that needs other repeatable random numbers, such as NumPy's, seeds them with `get_worker_info().seed`.
     """
     return getattr(here, "info", None)

@@ -12,7 +12,8 @@ from ..functional import random
 from .collate import default_collate, default_convert
 from .dataset import Dataset, IterableDataset, Subset, TensorDataset
 from .info import WorkerInfo
-from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+from .progress import Pass, Progress
+from .sampler import BatchSampler, RandomSampler, Resumable, Sampler, SequentialSampler, start
 
 T_co = TypeVar("T_co", covariant=True)
 FIXED = {"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers", "num_workers"}
@@ -28,9 +29,13 @@ class DataLoader(Generic[T_co]):
     `num_workers` threads prepare `prefetch_factor` batches each ahead of the loop (2 by default) and deliver them in
     order unless `in_order=False`; an exception in one of them is raised in the loop. They share memory with the
     loop, so nothing is pickled and notebooks work; they help where the dataset releases the interpreter's lock, as
-    NumPy and file reading do. `worker_init_fn(id)` is called in each. `timeout` is in seconds, 0 for none. With
+    NumPy and file reading do. `worker_init_fn(id)` is called in each. In a worker the default random generator is one
+    of its own, seeded anew for each batch: what a dataset draws does not depend on which worker draws it, nor on how
+    many there are. `timeout` is in seconds, 0 for none. With
     `persistent_workers` the threads stay between passes. `pin_memory`, `pin_memory_device` and
     `multiprocessing_context` are accepted and have no effect: there is nothing to pin, and no process.
+
+    `state_dict()` says where the pass under way stands, and after `load_state_dict` the next pass is its rest.
 
     Raises: ValueError for options that exclude each other.
 
@@ -102,6 +107,8 @@ class DataLoader(Generic[T_co]):
         self._batches = batch_size is not None or batch_sampler is not None
         self.collate_fn = collate_fn or (default_collate if self._batches else default_convert)
         self._iterator: Any = None
+        self._progress = Progress()
+        self._rest: Progress | None = None  # where the next pass begins
         self._made = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -119,31 +126,102 @@ class DataLoader(Generic[T_co]):
 
     def __iter__(self) -> Iterator[Any]:
         streaming = isinstance(self.dataset, IterableDataset)
+        progress, self._rest = self._rest or Progress(), None
+        self._progress = progress
+        skipped = progress.delivered if streaming else 0
+        if streaming:
+            progress.delivered = 0  # a stream is read again up to its place
         if self.num_workers == 0:
-            return self._opener()() if streaming else map(self._fetcher(), self._indices())
-        iterator = self._iterator
-        if iterator is None:
-            from .worker import ThreadedIterator  # threads are imported when they are used
+            iterator: Any = Pass(self._opener()() if streaming else map(self._fetcher(), self._indices()), progress)
+        else:
+            if progress.seed is None:
+                seed, position = random.key(self.generator)
+                progress.seed = seed ^ (position * 0x9E3779B97F4A7C15 % (1 << 64))  # another one for each pass
+            iterator = self._workers(progress.seed).start(repeat(None) if streaming else self._indices(), progress)
+        for _ in zip(range(skipped), iterator, strict=False):
+            pass
+        return iterator
 
-            seed, position = random.key(self.generator)
-            seed ^= position * 0x9E3779B97F4A7C15  # another one for each pass
-            count = self.num_workers
-            iterator = ThreadedIterator(
-                [WorkerInfo(i, count, (seed + i) % (1 << 63), self.dataset) for i in range(count)],
-                self._fetcher(),
-                self.worker_init_fn,
-                self._opener() if streaming else None,
-                self.prefetch_factor or 2,
-                self.timeout,
-                self.in_order,
-                self.persistent_workers,
-            )
-            if self.persistent_workers:
-                self._iterator = iterator
-        return iterator.start(repeat(None) if streaming else self._indices())
+    def _workers(self, seed: int) -> Any:
+        if self._iterator is not None:
+            return self._iterator
+        from .worker import ThreadedIterator  # threads are imported when they are used
+
+        count = self.num_workers
+        iterator = ThreadedIterator(
+            [WorkerInfo(i, count, (seed + i) % (1 << 63), self.dataset) for i in range(count)],
+            self._fetcher(),
+            self.worker_init_fn,
+            self._opener() if isinstance(self.dataset, IterableDataset) else None,
+            self.prefetch_factor or 2,
+            self.timeout,
+            self.in_order,
+            self.persistent_workers,
+        )
+        if self.persistent_workers:
+            self._iterator = iterator
+        return iterator
+
+    def _order(self) -> Any:
+        """What gives the indices: of samples, or lists of them."""
+        return self.batch_sampler if self._batches else self.sampler
 
     def _indices(self) -> Iterator[Any]:
-        return iter(self.batch_sampler if self._batches else self.sampler)  # type: ignore[arg-type]
+        order, position = self._order(), self._progress.delivered
+        indices = iter(order)
+        self._progress.order = start(order)
+        return indices if isinstance(order, Resumable) else islice(indices, position, None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the pass under way stands, with its order and its workers' seed; `st.save` takes it.
+
+        A pass counts as under way from `iter` until the loop has asked for more than there is, even if a `break` has
+        ended it. A sampler that is not of this package is iterated again, and so is a stream, which is read up to its
+        place: both should give the same again. The default generator is the program's to keep (`get_rng_state`).
+
+        Raises: RuntimeError in the middle of a pass whose workers deliver out of order.
+
+        >>> import spinetail as st
+        >>> loader = st.utils.data.DataLoader(range(6), batch_size=2, shuffle=True)
+        >>> batches = iter(loader)
+        >>> first, state = next(batches), loader.state_dict()
+        >>> again = st.utils.data.DataLoader(range(6), batch_size=2, shuffle=True)
+        >>> again.load_state_dict(state)
+        >>> [b.tolist() for b in again] == [b.tolist() for b in batches]
+        True
+        """
+        progress = self._rest or self._progress
+        if progress.delivered and not progress.over and not self.in_order and self.num_workers:
+            raise RuntimeError("[DataLoader] with in_order=False there is no state in the middle of a pass")
+        return {
+            "batches": 0 if progress.over else progress.delivered,
+            "batch_size": self.batch_size,
+            "seed": None if progress.over else progress.seed,
+            "order": start(self._order()) if progress.over else progress.order or start(self._order()),
+            "generator": None if self.generator is None else self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Make the next pass the rest of the one that `state_dict` was taken from.
+
+        Raises: ValueError for what is not a loader's state, or one of other data or batches.
+        """
+        if not isinstance(state_dict, dict) or state_dict.keys() != self.state_dict().keys():
+            raise ValueError("[DataLoader] this is not the state of a DataLoader")
+        batches, order = state_dict["batches"], self._order()
+        if isinstance(batches, bool) or not isinstance(batches, int) or batches < 0:
+            raise ValueError(f"[DataLoader] batches should be a number of batches, but got {batches!r}")
+        if state_dict["batch_size"] != self.batch_size:
+            raise ValueError(
+                f"[DataLoader] the state is of batches of {state_dict['batch_size']}, not of {self.batch_size}"
+            )
+        if isinstance(order, Resumable) != (state_dict["order"] is not None):
+            raise ValueError("[DataLoader] the state is of a loader with another kind of sampler")
+        if isinstance(order, Resumable):
+            order.load_state_dict({**state_dict["order"], "position": batches})
+        if self.generator is not None and state_dict["generator"] is not None:
+            self.generator.set_state(state_dict["generator"])
+        self._rest = Progress(batches, state_dict["seed"], state_dict["order"])
 
     # What the next two return must not refer to the loader: threads hold it, and would keep the loader alive.
 

@@ -9,7 +9,9 @@ from time import monotonic
 from typing import Any
 from weakref import finalize
 
+from ..functional import generator as random
 from .info import WorkerInfo, here
+from .progress import Progress
 
 
 class Failure:
@@ -42,6 +44,7 @@ class Crew:
         self.results: dict[int, tuple[int, Any]] = {}  # task number -> (worker, batch)
         self.ready = Condition()
         self.epoch = 0
+        self.seed = 0  # of the pass
         self.closed = False
         self.threads: list[Thread] = []
 
@@ -76,6 +79,7 @@ def work(
 ) -> None:
     """The life of a worker: take a task, prepare its batch, deliver it."""
     here.info = info
+    random.here.generator = random.Generator().manual_seed(info.seed)
     tasks = crew.tasks[info.id]
     failure = None
     stream, streamed = None, -1
@@ -94,6 +98,7 @@ def work(
         if failure is not None:
             crew.put(epoch, number, info.id, failure)
             continue
+        random.here.generator.manual_seed(crew.seed + (number + 1) * 0xD1342543DE82EF95)
         try:
             if open_stream is None:
                 result = fetch(indices)
@@ -145,15 +150,17 @@ class ThreadedIterator:
         for thread in crew.threads:
             thread.start()
 
-    def start(self, batches: Iterator[Any]) -> ThreadedIterator:
-        """Begin a pass over the tasks in `batches`."""
+    def start(self, batches: Iterator[Any], progress: Progress) -> ThreadedIterator:
+        """Begin a pass over the tasks in `batches`, of which `progress.delivered` have been before."""
         crew = self.crew
         with crew.ready:
             crew.epoch += 1
+            crew.seed = progress.seed or 0
             crew.results.clear()
         self.batches = batches
-        self.sent = 0  # tasks given out
-        self.wanted = 0  # the number of the next task to be delivered
+        self.progress = progress
+        self.sent = progress.delivered  # the number of the next task to be given out
+        self.wanted = progress.delivered  # the number of the next task to be delivered
         self.waiting: set[int] = set()  # tasks given out and not yet delivered
         self.streams = set(range(len(crew.threads)))  # workers whose stream goes on
         self.turn = 0
@@ -209,11 +216,12 @@ class ThreadedIterator:
                 self._send()
                 continue
             self._send()
+            self.progress.delivered += 1
             if isinstance(result, Failure):
                 result.throw()
             return result
         if not self.over:
-            self.over = True
+            self.over = self.progress.over = True
             if not self.persistent:
                 self.close()
         raise StopIteration

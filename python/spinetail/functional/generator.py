@@ -5,6 +5,8 @@ Behind a `Generator` stands NumPy's Philox, a counter-based generator. `numpy.ra
 
 from __future__ import annotations
 
+from _thread import _local
+
 import numpy as np
 
 from ..autograd.tape import wrap
@@ -111,12 +113,18 @@ def _restore(state: Tensor) -> Generator:
 
 
 default_generator = Generator()
+here = _local()  # `here.generator`: what a thread that prepares data has in place of the default generator
+
+
+def default() -> Generator:
+    """The calling thread's default generator."""
+    return getattr(here, "generator", None) or default_generator
 
 
 def source(generator: Generator | None) -> Generator:
     """The generator, or the default one for None."""
     if generator is None:
-        return default_generator
+        return getattr(here, "generator", None) or default_generator
     if not isinstance(generator, Generator):
         raise TypeError(f"expected a Generator, but got {type(generator).__name__}")
     return generator
@@ -129,24 +137,24 @@ def manual_seed(seed: int) -> Generator:
     >>> st.manual_seed(0).initial_seed()
     0
     """
-    return default_generator.manual_seed(seed)
+    return default().manual_seed(seed)
 
 
 def seed() -> int:
     """Seed the default generator from the operating system; returns the seed."""
-    return default_generator.seed()
+    return default().seed()
 
 
 def initial_seed() -> int:
     """The seed of the default generator."""
-    return default_generator.initial_seed()
+    return default().initial_seed()
 
 
 def get_rng_state() -> Tensor:
     """The state of the default generator."""
-    return default_generator.get_state()
+    return default().get_state()
 
 
 def set_rng_state(new_state: Tensor) -> None:
     """Set the state of the default generator."""
-    default_generator.set_state(new_state)
+    default().set_state(new_state)
