@@ -24,7 +24,7 @@ LEVELS = {
     "x86_64": {"v2": ["-march=x86-64-v2"], "v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mavx512vnni"]},
     "aarch64": {"neon": ["-march=armv8.2-a"]},
 }
-LINK_FLAGS = ["-Wl,--gc-sections", "-Wl,--strip-debug", "-lm"]
+LINK_FLAGS = ["-Wl,--gc-sections", "-lm"]
 NEEDED_SWIFT = (6, 3)
 ADVICE = "Install Swift 6.3 or newer from https://www.swift.org/install, or set SWIFT_EXEC to its `swift`."
 
@@ -105,6 +105,8 @@ class SwiftBuildExt(build_ext):
         self.compiler.linker_so = [flag for flag in self.compiler.linker_so if not flag.startswith("-Wl,-rpath")]
         if hasattr(ext, "level"):
             ext.extra_objects = [str(scratch(ext.level) / "release" / "libSpinetail.a")]
+            # What is built in place is disassembled and profiled by its functions' names, a twentieth of a wheel.
+            ext.extra_link_args.append("-Wl,--strip-debug" if self.inplace else "-Wl,--strip-all")
         super().build_extension(ext)
 
     def swift_library(self, compiler: str, level: str, flags: list[str]) -> None:
