@@ -6,7 +6,8 @@ extension DirectPanel {
     func wide<let rows: Int>(
         _ tile: RegisterTile<E, rows>.Type, _ tiles: Int, _ copy: UnsafeMutablePointer<E>?
     ) {
-        if columns == Tile<E>.columns {
+        // Masks cost wide vectors nothing: one loop serves panels of any width.
+        if !Tile<E>.isWide && columns == Tile<E>.columns {
             wide(tile, tiles, copy, whole: true)
         } else {
             wide(tile, tiles, copy, whole: false)
@@ -160,27 +161,27 @@ extension DirectPanel {
         let most = E.Lanes(repeating: most)
         var bias = E.Lanes(repeating: -0.0)
         if let values = epilogue.values { bias = get(values + first, count, whole) }
-        if accumulate {
-            let before = c + apart
-            for r in 0..<half {
-                let sum = x[unchecked: r] + get(before + r &* cRow, count, whole)
-                put(E.Lanes.min(most, E.Lanes.max(least, sum + bias)), c + r &* cRow, count, whole)
-            }
-            for r in half..<rows {
-                let sum = x[unchecked: r] + get(before + r &* cRow, count, whole)
-                put(E.Lanes.min(most, E.Lanes.max(least, sum + bias)), c + r &* cRow, count, whole)
-            }
-        } else if epilogue.isNothing {
+        if epilogue.isNothing && !accumulate {
             for r in 0..<half { put(x[unchecked: r], c + r &* cRow, count, whole) }
             for r in half..<rows { put(x[unchecked: r], c + r &* cRow, count, whole) }
-        } else {
-            for r in 0..<half {
-                put(E.Lanes.min(most, E.Lanes.max(least, x[unchecked: r] + bias)), c + r &* cRow, count, whole)
-            }
-            for r in half..<rows {
-                put(E.Lanes.min(most, E.Lanes.max(least, x[unchecked: r] + bias)), c + r &* cRow, count, whole)
-            }
+            return
         }
+        for r in 0..<half {
+            let sum = x[unchecked: r] + before(c + r &* cRow, count, whole)
+            put(E.Lanes.min(most, E.Lanes.max(least, sum + bias)), c + r &* cRow, count, whole)
+        }
+        for r in half..<rows {
+            let sum = x[unchecked: r] + before(c + r &* cRow, count, whole)
+            put(E.Lanes.min(most, E.Lanes.max(least, sum + bias)), c + r &* cRow, count, whole)
+        }
+    }
+
+    /// What sums are added to: -0 where that is nothing.
+    @inline(__always) private func before(_ c: UnsafeMutablePointer<E>, _ count: Int, _ whole: Bool) -> E.Lanes {
+        if Tile<E>.isWide {
+            return E.Lanes.load(c + apart, count: accumulate ? (whole ? Self.width : count) : 0, fill: -0.0)
+        }
+        return accumulate ? get(c + apart, count, whole) : E.Lanes(repeating: -0.0)
     }
 
     @inline(__always) private func get(_ p: UnsafePointer<E>, _ count: Int, _ whole: Bool) -> E.Lanes {
