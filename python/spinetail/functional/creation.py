@@ -83,7 +83,7 @@ def _array(data, dtype) -> np.ndarray:
         if array.dtype.kind == "O" and hasattr(data, "__array__"):
             array = np.asarray(data.__array__())
         array = checked(array)
-        if array.dtype == np.float64 and not _holds_arrays(data):
+        if dtype is None and array.dtype == np.float64 and not _holds_arrays(data):
             array = array.astype(dtypes.get_default_dtype().numpy)  # Python floats
     if dtype is None:
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
