@@ -4,7 +4,7 @@ import CSpinetail
 public func spinetail_optimizer_adagrad(
     _ parameters: Descriptor, _ parameterCount: Int, _ sums: Descriptor, _ sumCount: Int,
     _ steps: Descriptor, _ stepCount: Int, _ gradients: Descriptor, _ gradientCount: Int,
-    _ lr: Double, _ lrDecay: Double, _ eps: Double, _ weightDecay: Double, _ flags: Int64
+    _ lr: Double, _ lrDecay: Double, _ eps: Double, _ scale: Double, _ bound: Double, _ l1: Double, _ decay: Double
 ) -> spinetail_status {
     let p = TensorList(parameters, parameterCount)
     let s = TensorList(sums, sumCount)
@@ -24,15 +24,16 @@ public func spinetail_optimizer_adagrad(
         i &+= 1
     }
     let rule = AdagradRule(
-        p: p, s: s, g: g, rates: rates, eps: eps, decay: weightDecay,
-        sign: flags & Int64(SPINETAIL_OPTIMIZER_MAXIMIZE) != 0 ? -1 : 1)
+        p: p, s: s, g: g, rates: rates, eps: eps,
+        change: GradientChange(scale: scale, bound: bound, l1: l1, decay: decay))
     return runStep(p, (memory + parameterCount &* 8).assumingMemoryBound(to: Int.self), streams: 4, rule)
 }
 
 private struct AdagradRule: StepRule {
     let p, s, g: TensorList
     let rates: UnsafeMutablePointer<Double>
-    let eps, decay, sign: Double
+    let eps: Double
+    let change: GradientChange
 
     func update<E: Real>(_ type: E.Type, tensor: Int, start: Int, count: Int) {
         typealias V = E.Lanes
@@ -41,17 +42,14 @@ private struct AdagradRule: StepRule {
         let g = self.g.pointer(tensor, start, type)
         let rate = V(repeating: E(rates[tensor]))
         let eps = V(repeating: E(self.eps))
-        let decay = V(repeating: E(self.decay))
-        let sign = V(repeating: E(self.sign))
-        let decays = self.decay != 0
+        let change = self.change.lanes(V.self)
 
         var i = 0
         while i < count {
             let rest = count &- i
             let whole = rest >= V.width
             let parameter = V.take(p + i, whole, rest)
-            var gradient = V.take(g + i, whole, rest) * sign
-            if decays { gradient = V.fma(decay, parameter, gradient) }
+            let gradient = change.apply(V.take(g + i, whole, rest), parameter)
             let sum = V.fma(gradient, gradient, V.take(s + i, whole, rest))
             sum.put(s + i, whole, rest)
             V.fma(rate, gradient / (V.sqrt(sum) + eps), parameter).put(p + i, whole, rest)

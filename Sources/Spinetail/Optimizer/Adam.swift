@@ -5,7 +5,8 @@ public func spinetail_optimizer_adam(
     _ parameters: Descriptor, _ parameterCount: Int, _ averages: Descriptor, _ averageCount: Int,
     _ squares: Descriptor, _ squareCount: Int, _ largest: Descriptor, _ largestCount: Int,
     _ steps: Descriptor, _ stepCount: Int, _ gradients: Descriptor, _ gradientCount: Int,
-    _ lr: Double, _ beta1: Double, _ beta2: Double, _ eps: Double, _ weightDecay: Double, _ flags: Int64
+    _ lr: Double, _ beta1: Double, _ beta2: Double, _ eps: Double, _ scale: Double, _ bound: Double, _ l1: Double,
+    _ decay: Double, _ flags: Int64
 ) -> spinetail_status {
     let p = TensorList(parameters, parameterCount)
     let m = TensorList(averages, averageCount)
@@ -40,11 +41,10 @@ public func spinetail_optimizer_adam(
         i &+= 1
     }
     let offsets = (memory + parameterCount &* 16).assumingMemoryBound(to: Int.self)
-    let decoupled = flags & Int64(SPINETAIL_OPTIMIZER_DECOUPLED) != 0
+    let change = GradientChange(scale: scale, bound: bound, l1: l1, decay: decay)
     let rule = AdamRule(
         p: p, m: m, v: v, top: top, g: g, corrections: UnsafePointer(corrections), beta1: beta1, beta2: beta2, eps: eps,
-        keep: decoupled ? 1 - lr * weightDecay : 1, decay: decoupled ? 0 : weightDecay,
-        sign: flags & Int64(SPINETAIL_OPTIMIZER_MAXIMIZE) != 0 ? -1 : 1, rest: Rest(factor: beta1))
+        keep: change.keep(lr, flags), change: change.decoupled(flags), rest: Rest(factor: beta1))
     return runStep(p, offsets, streams: top.isEmpty ? 5 : 7, rule)
 }
 
@@ -52,7 +52,8 @@ private struct AdamRule: StepRule {
     let p, m, v, top, g: TensorList
     /// For each tensor: lr/(1 - beta1^t) and 1/sqrt(1 - beta2^t).
     let corrections: UnsafePointer<Double>
-    let beta1, beta2, eps, keep, decay, sign: Double
+    let beta1, beta2, eps, keep: Double
+    let change: GradientChange
     let rest: Rest
 
     func update<E: Real>(_ type: E.Type, tensor: Int, start: Int, count: Int) {
@@ -70,9 +71,7 @@ private struct AdamRule: StepRule {
         let newSquare = V(repeating: E(1 - self.beta2))
         let eps = V(repeating: E(self.eps))
         let keep = V(repeating: E(self.keep))
-        let decay = V(repeating: E(self.decay))
-        let sign = V(repeating: E(self.sign))
-        let decays = self.decay != 0
+        let change = self.change.lanes(V.self)
         let reach = self.keep >= 0.5 ? corrections[2 &* tensor] / self.eps : .infinity
         let bound = V(repeating: rest.bound(type, reach: reach))
         let floor = V(repeating: E(Rest.floor(type)))
@@ -83,8 +82,7 @@ private struct AdamRule: StepRule {
             let rest = count &- i
             let whole = rest >= V.width
             var parameter = V.take(p + i, whole, rest)
-            var gradient = V.take(g + i, whole, rest) * sign
-            if decays { gradient = V.fma(decay, parameter, gradient) }
+            let gradient = change.apply(V.take(g + i, whole, rest), parameter)
             let held = V.take(m + i, whole, rest)
             let rests = Rest.lanes(held, gradient: gradient, bound: bound, parameter: parameter, floor: floor)
             let oldAverage = V.select(rests, zero, held)

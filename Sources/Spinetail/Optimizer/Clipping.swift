@@ -16,30 +16,19 @@ public func spinetail_optimizer_power_sums(
     // One partial result for each piece of each tensor, so that nothing depends on who computes what.
     guard let memory = Scratch.take((gradientCount &+ 1) &* 8) else { return Status.noMemory }
     defer { Scratch.give(memory) }
-    let pieces = memory.assumingMemoryBound(to: Int.self)
-    var total = 0
-    var elements = 0
-    var i = 0
-    while i < gradientCount {
-        pieces[i] = total
-        let count = (g.arrays + i).count
-        elements = elements &+ count
-        total = total &+ (count &+ stepGrain &- 1) / stepGrain
-        i &+= 1
-    }
-    pieces[gradientCount] = total
-    guard let partials = Scratch.take(total &* 8) else { return Status.noMemory }
+    let pieces = TensorPieces(g, memory.assumingMemoryBound(to: Int.self))
+    guard let partials = Scratch.take(pieces.count &* 8) else { return Status.noMemory }
     defer { Scratch.give(partials) }
     let partial = partials.assumingMemoryBound(to: Double.self)
-    let task = PowerSum(g: g, pieces: pieces, partial: partial, order: order)
-    let done = parallel(total, cost: elements / 8, task)
+    let done = parallel(
+        pieces.count, cost: pieces.elements / 8, PowerSum(g: g, pieces: pieces, partial: partial, order: order))
     if done != 0 { return done }
     let largest = order == Double.infinity
-    i = 0
+    var i = 0
     while i < gradientCount {
         var sum = 0.0
-        var piece = pieces[i]
-        while piece < pieces[i &+ 1] {
+        var piece = pieces.first[i]
+        while piece < pieces.first[i &+ 1] {
             let value = partial[piece]
             // A NaN, once there, stays: no comparison with it holds.
             if !largest { sum += value } else if !(value <= sum) && !sum.isNaN { sum = value }
@@ -53,22 +42,14 @@ public func spinetail_optimizer_power_sums(
 
 private struct PowerSum: ParallelTask {
     let g: TensorList
-    let pieces: UnsafeMutablePointer<Int>
+    let pieces: TensorPieces
     let partial: UnsafeMutablePointer<Double>
     let order: Double
 
     func run(_ index: Int, worker: Int) {
-        var tensor = 0
-        var above = g.count
-        while above &- tensor > 1 {
-            let middle = (tensor &+ above) >> 1
-            if pieces[middle] <= index { tensor = middle } else { above = middle }
-        }
-        let start = (index &- pieces[tensor]) &* stepGrain
-        let array = g.arrays + tensor
-        let count = Swift.min(array.count &- start, stepGrain)
+        let (tensor, start, count) = pieces.piece(index)
         partial[index] =
-            array.holds(Float.self)
+            (g.arrays + tensor).holds(Float.self)
             ? total(g.pointer(tensor, start, Float.self), count) : total(g.pointer(tensor, start, Double.self), count)
     }
 

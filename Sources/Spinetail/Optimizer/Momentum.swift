@@ -4,7 +4,7 @@ import CSpinetail
 public func spinetail_optimizer_sgd(
     _ parameters: Descriptor, _ parameterCount: Int, _ buffers: Descriptor, _ bufferCount: Int,
     _ gradients: Descriptor, _ gradientCount: Int, _ lr: Double, _ momentum: Double, _ dampening: Double,
-    _ weightDecay: Double, _ flags: Int64
+    _ scale: Double, _ bound: Double, _ l1: Double, _ decay: Double, _ flags: Int64
 ) -> spinetail_status {
     let p = TensorList(parameters, parameterCount)
     let b = TensorList(buffers, bufferCount)
@@ -16,8 +16,8 @@ public func spinetail_optimizer_sgd(
     guard let memory = Scratch.take((parameterCount &+ 1) &* 8) else { return Status.noMemory }
     defer { Scratch.give(memory) }
     let rule = MomentumRule(
-        p: p, b: b, g: g, lr: -lr, momentum: momentum, share: 1 - dampening, decay: weightDecay,
-        sign: flags & Int64(SPINETAIL_OPTIMIZER_MAXIMIZE) != 0 ? -1 : 1,
+        p: p, b: b, g: g, lr: -lr, momentum: momentum, share: 1 - dampening,
+        change: GradientChange(scale: scale, bound: bound, l1: l1, decay: decay),
         nesterov: flags & Int64(SPINETAIL_OPTIMIZER_NESTEROV) != 0,
         first: flags & Int64(SPINETAIL_OPTIMIZER_FIRST) != 0, rest: Rest(factor: momentum))
     return runStep(p, memory.assumingMemoryBound(to: Int.self), streams: b.isEmpty ? 2 : 4, rule)
@@ -25,7 +25,8 @@ public func spinetail_optimizer_sgd(
 
 private struct MomentumRule: StepRule {
     let p, b, g: TensorList
-    let lr, momentum, share, decay, sign: Double
+    let lr, momentum, share: Double
+    let change: GradientChange
     let nesterov, first: Bool
     let rest: Rest
 
@@ -38,9 +39,7 @@ private struct MomentumRule: StepRule {
         let lr = V(repeating: E(self.lr))
         let momentum = V(repeating: E(self.momentum))
         let share = V(repeating: E(self.share))
-        let decay = V(repeating: E(self.decay))
-        let sign = V(repeating: E(self.sign))
-        let decays = self.decay != 0
+        let change = self.change.lanes(V.self)
         let bound = V(repeating: rest.bound(type, reach: self.lr))
         let floor = V(repeating: E(Rest.floor(type)))
 
@@ -49,8 +48,7 @@ private struct MomentumRule: StepRule {
             let rest = count &- i
             let whole = rest >= V.width
             let parameter = V.take(p + i, whole, rest)
-            var gradient = V.take(g + i, whole, rest) * sign
-            if decays { gradient = V.fma(decay, parameter, gradient) }
+            var gradient = change.apply(V.take(g + i, whole, rest), parameter)
             if hasBuffer {
                 var buffer = gradient
                 if first {

@@ -5,7 +5,8 @@ public func spinetail_optimizer_rmsprop(
     _ parameters: Descriptor, _ parameterCount: Int, _ squares: Descriptor, _ squareCount: Int,
     _ averages: Descriptor, _ averageCount: Int, _ buffers: Descriptor, _ bufferCount: Int,
     _ steps: Descriptor, _ stepCount: Int, _ gradients: Descriptor, _ gradientCount: Int,
-    _ lr: Double, _ alpha: Double, _ eps: Double, _ weightDecay: Double, _ momentum: Double, _ flags: Int64
+    _ lr: Double, _ alpha: Double, _ eps: Double, _ momentum: Double, _ scale: Double, _ bound: Double, _ l1: Double,
+    _ decay: Double
 ) -> spinetail_status {
     let p = TensorList(parameters, parameterCount)
     let v = TensorList(squares, squareCount)
@@ -28,8 +29,8 @@ public func spinetail_optimizer_rmsprop(
         i &+= 1
     }
     let rule = RMSpropRule(
-        p: p, v: v, m: m, b: b, g: g, lr: -lr, alpha: alpha, eps: eps, decay: weightDecay, momentum: momentum,
-        sign: flags & Int64(SPINETAIL_OPTIMIZER_MAXIMIZE) != 0 ? -1 : 1, rest: Rest(factor: alpha),
+        p: p, v: v, m: m, b: b, g: g, lr: -lr, alpha: alpha, eps: eps, momentum: momentum,
+        change: GradientChange(scale: scale, bound: bound, l1: l1, decay: decay), rest: Rest(factor: alpha),
         bufferRest: Rest(factor: momentum))
     let streams = 4 &+ (m.isEmpty ? 0 : 2) &+ (b.isEmpty ? 0 : 2)
     return runStep(p, memory.assumingMemoryBound(to: Int.self), streams: streams, rule)
@@ -37,7 +38,8 @@ public func spinetail_optimizer_rmsprop(
 
 private struct RMSpropRule: StepRule {
     let p, v, m, b, g: TensorList
-    let lr, alpha, eps, decay, momentum, sign: Double
+    let lr, alpha, eps, momentum: Double
+    let change: GradientChange
     let rest, bufferRest: Rest
 
     func update<E: Real>(_ type: E.Type, tensor: Int, start: Int, count: Int) {
@@ -53,10 +55,8 @@ private struct RMSpropRule: StepRule {
         let alpha = V(repeating: E(self.alpha))
         let share = V(repeating: E(1 - self.alpha))
         let eps = V(repeating: E(self.eps))
-        let decay = V(repeating: E(self.decay))
         let momentum = V(repeating: E(self.momentum))
-        let sign = V(repeating: E(self.sign))
-        let decays = self.decay != 0
+        let change = self.change.lanes(V.self)
         // Without a gradient all that counts of the averages is that they leave no 0 to divide by.
         let bound = V(repeating: self.eps > 0 ? rest.bound(type, reach: 0) : E(0.0))
         let bufferBound = V(repeating: bufferRest.bound(type, reach: self.lr))
@@ -67,8 +67,7 @@ private struct RMSpropRule: StepRule {
             let rest = count &- i
             let whole = rest >= V.width
             let parameter = V.take(p + i, whole, rest)
-            var gradient = V.take(g + i, whole, rest) * sign
-            if decays { gradient = V.fma(decay, parameter, gradient) }
+            let gradient = change.apply(V.take(g + i, whole, rest), parameter)
             let held = V.take(v + i, whole, rest)
             var rests = Rest.lanes(held, gradient: gradient, bound: bound)
             let old = centered ? V.take(m + i, whole, rest) : .zero

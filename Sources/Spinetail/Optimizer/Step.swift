@@ -71,6 +71,20 @@ struct TensorList {
         step.pointee += 1
         return Double(step.pointee)
     }
+
+    /// Multiplies a tensor's scalar, in float32 as PyTorch does.
+    func multiply(_ tensor: Int, by factor: Double) -> Double {
+        guard let scalar = (arrays + tensor).pointer(Float.self) else { return 1 }
+        scalar.pointee *= Float(factor)
+        return Double(scalar.pointee)
+    }
+
+    /// A tensor's scalar, which becomes another.
+    func exchange(_ tensor: Int, _ value: Double) -> Double {
+        guard let scalar = (arrays + tensor).pointer(Float.self) else { return 1 }
+        defer { scalar.pointee = Float(value) }
+        return Double(scalar.pointee)
+    }
 }
 
 /// Runs a rule over all elements of all parameters: the concatenated range is cut into equal pieces, whatever the sizes

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from ..ops import optimizer as ops
 from . import checks
-from .optimizer import Optimizer
+from .optimizer import FusedOptions, Optimizer
 
 
 class Adagrad(Optimizer):
@@ -47,6 +47,7 @@ class Adagrad(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
         fused: bool | None = None,
+        **fused_options: Unpack[FusedOptions],
     ) -> None:
         checks.number("learning rate", lr)
         checks.number("lr_decay value", lr_decay)
@@ -64,7 +65,7 @@ class Adagrad(Optimizer):
             "maximize": maximize,
             **options,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **fused_options)
         for group in self.param_groups:  # as in PyTorch, the sums are there before the first step
             for parameter in group["params"]:
                 self._ensure_state(group, parameter)
@@ -93,6 +94,5 @@ class Adagrad(Optimizer):
             group["lr"],
             group["lr_decay"],
             group["eps"],
-            group["weight_decay"],
-            group["maximize"],
+            self._change(group),
         )

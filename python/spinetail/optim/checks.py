@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -29,3 +30,17 @@ def modes(
     if differentiable:
         raise ValueError("differentiable=True is not supported: steps are not recorded by the tape (expected False)")
     return {"foreach": foreach, "capturable": capturable, "differentiable": differentiable, "fused": fused}
+
+
+def fused(options: Mapping[str, Any]) -> dict[str, float]:
+    """The options that every optimizer has, without those that are off."""
+    unknown = options.keys() - {"max_grad_norm", "max_grad_value", "l1_decay"}
+    if unknown:
+        raise TypeError(f"got an unexpected keyword argument {min(unknown)!r}")
+    for name, value in options.items():
+        if value is not None:
+            number(name, value)
+    on = {name: float(value) for name, value in options.items() if value is not None}
+    if on.get("l1_decay") == 0.0:
+        del on["l1_decay"]
+    return on

@@ -6,16 +6,19 @@ updated in place, all parameters of a group in one native call.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from operator import is_
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
 from ..autograd import RemovableHandle, Tensor, enable_grad, wrap
 from ..autograd.tape import bump
 from ..ops.arrays import zeros
+from ..ops.optimizer import Change, power_sums
+from . import checks
 from .hooks import global_post_hooks, global_pre_hooks, register
 from .state import State
 
@@ -25,6 +28,14 @@ required = object()
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+class FusedOptions(TypedDict, total=False):
+    """What a step does to gradients in its own pass over them."""
+
+    max_grad_norm: float | None
+    max_grad_value: float | None
+    l1_decay: float
+
+
 class Optimizer:
     """The base of all optimizers; `defaults` are the options of groups that do not set their own.
 
@@ -32,17 +43,24 @@ class Optimizer:
     gradients, fresh)`, one step over lists of arrays (`states[name][i]` belongs to `arrays[i]`; with `fresh`, the
     states have just been made).
 
+    Every optimizer takes three more options, which cost no pass over the gradients of their own: `max_grad_norm` scales
+    all gradients by min(1, max_grad_norm/(norm + 1e-6)), as `nn.utils.clip_grad_norm_` does but leaving `.grad` as it
+    is, the norm being that of all parameters together, which `grad_norm` then holds; `max_grad_value` cuts gradients to
+    ±max_grad_value; `l1_decay` adds l1_decay·sign(p) to them. The last two may differ from group to group.
+
     Raises: TypeError for a parameter that is neither Tensor nor ndarray; ValueError for an empty list, a tensor that is
     not a leaf, a read-only array, a parameter in two groups.
     """
 
-    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any], **fused: Unpack[FusedOptions]) -> None:
         if isinstance(params, (Tensor, np.ndarray)):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors, arrays or dicts, "
                 f"but got {type(params).__name__}"
             )
-        self.defaults = defaults
+        self.defaults = defaults | checks.fused(fused)
+        self.grad_norm: float | None = None  # of the last step that clipped by it
+        self._factor = 1.0
         self.param_groups: list[dict[str, Any]] = []
         self._pre_hooks: dict[int, Callable[..., Any]] = {}
         self._post_hooks: dict[int, Callable[..., Any]] = {}
@@ -59,13 +77,20 @@ class Optimizer:
                 raise TypeError(f"param group must be a dict, but got {type(group).__name__}")
             self.add_param_group(dict(group))
 
+    _scalars: tuple[str, ...] = ("step",)  # states that are one float32 number
+
     def _names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """The names of what is remembered about each parameter of a group."""
         raise NotImplementedError
 
     def _initial(self, group: dict[str, Any], name: str, array: np.ndarray) -> np.ndarray:
         """What the state `name` of a parameter begins with."""
-        return np.zeros((), np.float32) if name == "step" else zeros(array.shape, array.dtype)
+        shape, dtype = self._kept(group, name, array)
+        return zeros(shape, dtype) if shape else np.zeros(shape, dtype)
+
+    def _kept(self, group: dict[str, Any], name: str, array: np.ndarray) -> tuple[tuple[int, ...], np.dtype]:
+        """The shape and dtype of the state `name` of a parameter."""
+        return ((), FLOATS[0]) if name in self._scalars else (array.shape, array.dtype)
 
     def _update(
         self,
@@ -165,9 +190,12 @@ class Optimizer:
             else:
                 given = self._split(closure)
         groups = self.param_groups
-        if len(groups) > 1:  # a single group is checked by its kernel
+        clips = groups[0].get("max_grad_norm")
+        if len(groups) > 1 or clips is not None:  # a single group is checked by its kernel
             for i, group in enumerate(groups):
                 self._check_group(i, group, None if given is None else given[i])
+        if clips is not None:
+            self._clip(clips, given)
         for i, group in enumerate(groups):
             self._step_group(i, group, None if given is None else given[i])
         if self._post_hooks or global_post_hooks:
@@ -193,6 +221,28 @@ class Optimizer:
                 # No gradient, changed options, or something that is refused before anything is changed: look closely.
                 self._plans.clear()
         self._step_any(number, group, given)
+
+    def _clip(self, most: float, given: list[Sequence[Any]] | None) -> None:
+        """Find the factor that makes the norm of all gradients at most `most`."""
+        parts = [given[i] if given else None for i in range(len(self.param_groups))]
+        found = [
+            parameter_gradient(parameter, i, part)
+            for group, part in zip(self.param_groups, parts, strict=True)
+            for i, parameter in enumerate(group["params"])
+        ]
+        self.grad_norm = math.sqrt(power_sums([gradient for gradient in found if gradient is not None]).sum())
+        factor = most / (self.grad_norm + 1e-6)
+        self._factor = 1.0 if factor >= 1.0 else factor
+
+    def _change(self, group: dict[str, Any], decay: bool = True) -> Change:
+        """What the step does to gradients on the way."""
+        factor = self._factor if "max_grad_norm" in group else 1.0
+        return Change(
+            -factor if group.get("maximize") else factor,
+            group.get("max_grad_value", math.inf),
+            group.get("l1_decay", 0.0),
+            group.get("weight_decay", 0.0) if decay else 0.0,
+        )
 
     def _step_any(self, number: int, group: dict[str, Any], given: Sequence[Any] | None) -> None:
         """A step of the parameters that have a gradient, whatever they are and whether or not they have state."""
@@ -308,20 +358,10 @@ class Optimizer:
                 "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
             )
         parameters = {
-            number: parameter
-            for group, old in zip(self.param_groups, saved, strict=True)
+            number: (parameter, place)
+            for place, (group, old) in enumerate(zip(self.param_groups, saved, strict=True))
             for number, parameter in zip(old["params"], group["params"], strict=True)
         }
-        state = []
-        for number, entry in state_dict["state"].items():
-            parameter = parameters.get(number)
-            if parameter is not None:
-                values = {
-                    name: self._loaded(name, value, parameter, number)
-                    for name, value in entry.items()
-                    if value is not None
-                }
-                state.append((parameter, values))
         groups = []
         for group, old in zip(self.param_groups, saved, strict=True):
             options = {name: value for name, value in old.items() if name != "params"}
@@ -330,14 +370,31 @@ class Optimizer:
             groups.append(
                 {**{n: d for n, d in self.defaults.items() if n not in options}, **options, "params": group["params"]}
             )
+        state = []
+        for number, entry in state_dict["state"].items():
+            if number in parameters:
+                parameter, place = parameters[number]
+                values = {
+                    name: self._loaded(groups[place], name, value, parameter, number)
+                    for name, value in entry.items()
+                    if value is not None
+                }
+                state.append((parameter, values))
         self._plans.clear()
         self._state = State(self._plans.clear, state)
         self.param_groups[:] = groups
 
-    def _loaded(self, name: str, value: Any, parameter: Any, number: int) -> Any:
+    def _loaded(self, group: dict[str, Any], name: str, value: Any, parameter: Any, number: int) -> Any:
         target = array_of(parameter)
-        array = np.array(array_of(value), np.float32 if name == "step" else target.dtype, order="C")
-        if array.shape not in ((), target.shape):
+        shape, dtype = self._kept(group, name, target)
+        array = np.asarray(array_of(value))
+        if dtype.kind in "iu" and array.dtype != dtype:
+            raise ValueError(
+                f"[{type(self).__name__}] loaded state {name!r} of parameter {number} has dtype {array.dtype}, but "
+                f"this optimizer keeps it in {dtype}"
+            )
+        array = np.array(array, dtype, order="C")
+        if array.shape not in ((), shape):
             raise ValueError(
                 f"[{type(self).__name__}] loaded state {name!r} of parameter {number} has shape {array.shape}, "
                 f"but the parameter has shape {target.shape}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from ..ops import optimizer as ops
 from . import checks
-from .optimizer import Optimizer
+from .optimizer import FusedOptions, Optimizer
 
 
 class RMSprop(Optimizer):
@@ -45,6 +45,7 @@ class RMSprop(Optimizer):
         foreach: bool | None = None,
         maximize: bool = False,
         differentiable: bool = False,
+        **fused_options: Unpack[FusedOptions],
     ) -> None:
         checks.number("learning rate", lr)
         checks.number("epsilon value", eps)
@@ -63,7 +64,7 @@ class RMSprop(Optimizer):
             "maximize": maximize,
             **options,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **fused_options)
 
     def _names(self, group: dict[str, Any]) -> tuple[str, ...]:
         names: tuple[str, ...] = ("step", "square_avg")
@@ -89,7 +90,6 @@ class RMSprop(Optimizer):
             group["lr"],
             group["alpha"],
             group["eps"],
-            group["weight_decay"],
             group["momentum"],
-            group["maximize"],
+            self._change(group),
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from ..ops import optimizer as ops
 from . import checks
-from .optimizer import Optimizer
+from .optimizer import FusedOptions, Optimizer
 
 
 class SGD(Optimizer):
@@ -45,6 +45,7 @@ class SGD(Optimizer):
         foreach: bool | None = None,
         differentiable: bool = False,
         fused: bool | None = None,
+        **fused_options: Unpack[FusedOptions],
     ) -> None:
         checks.number("learning rate", lr)
         checks.number("momentum value", momentum)
@@ -62,7 +63,7 @@ class SGD(Optimizer):
             "maximize": maximize,
             **options,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **fused_options)
 
     def _names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] else ()
@@ -82,8 +83,7 @@ class SGD(Optimizer):
             group["lr"],
             group["momentum"],
             group["dampening"],
-            group["weight_decay"],
             group["nesterov"],
-            group["maximize"],
             fresh,
+            self._change(group),
         )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from optimizer_cases import CASES, STEPS, gradient, learning_rate, start
+from optimizer_cases import CASES, LBFGS, STEPS, gradient, learning_rate, rosenbrock, start
 
 result = {"torch": np.array(torch.__version__)}
 for case, (name, options) in CASES.items():
@@ -18,4 +18,19 @@ for case, (name, options) in CASES.items():
         optimizer.step()
         if step in (1, 2, 10, STEPS):
             result[f"{case}/{step}"] = np.concatenate([p.detach().numpy().reshape(-1) for p in parameters])
+for case, (options, calls) in LBFGS.items():
+    x = torch.tensor([-1.2, 1.0, -0.5, 0.8, 1.5, 0.1], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([x], **options)
+    path = []
+
+    def closure(x=x, optimizer=optimizer):
+        optimizer.zero_grad()
+        loss = rosenbrock(x)
+        loss.backward()
+        return loss
+
+    for _ in range(calls):
+        optimizer.step(closure)
+        path.append(np.append(x.detach().numpy(), optimizer.state[x]["func_evals"]))
+    result[case] = np.array(path)
 np.savez_compressed(Path(__file__).with_name("optimizer.npz"), **result)

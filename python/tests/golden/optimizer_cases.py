@@ -23,6 +23,34 @@ CASES = {
     "adagrad": ("Adagrad", {"lr": 0.1}),
     "adagrad_decay": ("Adagrad", {"lr": 0.2, "lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.5}),
     "adagrad_maximize": ("Adagrad", {"lr": 0.01, "maximize": True, "eps": 1e-4}),
+    "adamax": ("Adamax", {"lr": 0.05}),
+    "adamax_all": ("Adamax", {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
+    "nadam": ("NAdam", {"lr": 0.05}),
+    "nadam_decay": ("NAdam", {"lr": 0.05, "weight_decay": 0.1, "momentum_decay": 0.03, "betas": (0.8, 0.95)}),
+    "nadam_decoupled": (
+        "NAdam",
+        {"lr": 0.01, "weight_decay": 0.3, "decoupled_weight_decay": True, "maximize": True, "eps": 1e-3},
+    ),
+    "radam": ("RAdam", {"lr": 0.05}),
+    "radam_decay": ("RAdam", {"lr": 0.05, "weight_decay": 0.1, "betas": (0.8, 0.9), "eps": 1e-3}),
+    "radam_decoupled": (
+        "RAdam",
+        {"lr": 0.01, "weight_decay": 0.3, "decoupled_weight_decay": True, "maximize": True},
+    ),
+    "adadelta": ("Adadelta", {}),
+    "adadelta_all": ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1, "maximize": True}),
+    "rprop": ("Rprop", {}),
+    "rprop_all": ("Rprop", {"lr": 0.03, "etas": (0.3, 1.5), "step_sizes": (1e-3, 0.05), "maximize": True}),
+    "asgd": ("ASGD", {"lr": 0.05}),
+    "asgd_all": (
+        "ASGD",
+        {"lr": 0.05, "lambd": 0.01, "alpha": 0.5, "t0": 20, "weight_decay": 0.1, "maximize": True},
+    ),
+    "adafactor": ("Adafactor", {"lr": 0.05}),
+    "adafactor_all": (
+        "Adafactor",
+        {"lr": 0.3, "beta2_decay": -0.5, "eps": (1e-3, 1e-2), "d": 1.5, "weight_decay": 0.1, "maximize": True},
+    ),
 }
 SHAPES = [(3, 5), (), (17,)]
 
@@ -37,6 +65,19 @@ def gradient(parameter: np.ndarray, index: int, step: int) -> np.ndarray:
     places = np.arange(parameter.size).reshape(parameter.shape)
     value = 0.5 * parameter + 0.3 * np.cos(0.1 * step + places) + 0.05 * index
     return np.asarray(value * (0.0 if step == 7 and index == 2 else 1.0))
+
+
+# L-BFGS on Rosenbrock's function of 6 numbers: options, and calls of step().
+LBFGS = {
+    "lbfgs": ({"lr": 0.01, "max_iter": 7, "history_size": 4}, 12),
+    "lbfgs_wolfe": ({"max_iter": 6, "history_size": 5, "line_search_fn": "strong_wolfe"}, 8),
+    "lbfgs_few": ({"lr": 0.5, "max_iter": 10, "max_eval": 6, "line_search_fn": "strong_wolfe"}, 5),
+}
+
+
+def rosenbrock(x):
+    """The function of arrays or tensors, made of their own operations."""
+    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
 
 
 def learning_rate(rate: float, step: int) -> float:

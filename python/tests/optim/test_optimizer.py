@@ -13,6 +13,7 @@ import pytest
 from spinetail import _native, optim
 from spinetail._native import kernels
 from spinetail.autograd import Tensor, make
+from spinetail.ops.optimizer import PLAIN
 from spinetail.optim.hooks import register_optimizer_step_post_hook
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -21,7 +22,20 @@ from optimizer_cases import CASES, STEPS, gradient, learning_rate, start  # noqa
 
 golden = np.load(GOLDEN / "optimizer.npz")
 FE_UNDERFLOW = 0x10  # of x86-64
-ALL = [optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop, optim.Adagrad]
+ALL = [
+    optim.SGD,
+    optim.Adam,
+    optim.AdamW,
+    optim.RMSprop,
+    optim.Adagrad,
+    optim.Adamax,
+    optim.NAdam,
+    optim.RAdam,
+    optim.Adadelta,
+    optim.ASGD,
+    optim.Lion,
+    optim.LAMB,
+]
 
 
 def leaf(array, grad=None):
@@ -139,7 +153,7 @@ def test_parameters_without_gradient_are_left_alone(cls):
     alone.step()
     alone.step()
     assert b._array[0] == reference._array[0]  # its own steps count, not the optimizer's
-    if cls is not optim.SGD:
+    if cls not in (optim.SGD, optim.Lion):
         assert float(optimizer.state[a]["step"]._array) == 3 and float(optimizer.state[b]["step"]._array) == 2
 
 
@@ -219,8 +233,9 @@ def test_bad_options_and_parameters(cls):
     x = leaf([1.0])
     with pytest.raises(ValueError, match="can't optimize a non-leaf Tensor"):
         cls([x * 2], lr=1)
-    with pytest.raises(ValueError, match="differentiable"):
-        cls([w], lr=1, differentiable=True)
+    if cls not in (optim.Lion, optim.LAMB):  # which PyTorch does not have
+        with pytest.raises(ValueError, match="differentiable"):
+            cls([w], lr=1, differentiable=True)
 
 
 def test_bad_options_of_their_own():
@@ -263,7 +278,8 @@ def test_options_may_change_on_the_way(cls):
     optimizer.step()
     optimizer.step()
     names = {optim.SGD: "momentum_buffer", optim.RMSprop: "grad_avg", optim.Adagrad: "sum"}
-    assert names.get(cls, "max_exp_avg_sq") in optimizer.state[w]
+    if cls in (*names, optim.Adam, optim.AdamW):
+        assert names.get(cls, "max_exp_avg_sq") in optimizer.state[w]
 
 
 @pytest.mark.parametrize("case", ["sgd_momentum", "adamw_amsgrad", "rmsprop_all", "adagrad_decay"])
@@ -418,7 +434,7 @@ def test_adam_rounds_the_smallest_averages_as_it_rounds_all(dtype, beta1):
     def step(parameter, lr, eps=1e-8):
         w, m, v = np.full(41, parameter, dtype), average.copy(), np.full(41, 1e-6, dtype)
         kernels.optimizer_adam(
-            [w], [m], [v], [], [np.full((), 9, np.float32)], (np.zeros(41, dtype),), lr, beta1, 0.999, eps, 0.0, 0
+            [w], [m], [v], [], [np.full((), 9, np.float32)], (np.zeros(41, dtype),), lr, beta1, 0.999, eps, *PLAIN, 0
         )
         return w, m
 
@@ -449,7 +465,7 @@ def test_momentum_rounds_the_smallest_buffers_as_it_rounds_all(dtype, momentum, 
 
     def step(parameter, lr):
         w, b = np.full(start.shape, parameter, dtype), start.copy()
-        kernels.optimizer_sgd([w], [b], (np.zeros(start.shape, dtype),), lr, momentum, 0.0, 0.0, nesterov)
+        kernels.optimizer_sgd([w], [b], (np.zeros(start.shape, dtype),), lr, momentum, 0.0, *PLAIN, nesterov)
         return w, b
 
     moved = expected * dtype(momentum) if nesterov else expected
@@ -461,7 +477,7 @@ def test_momentum_rounds_the_smallest_buffers_as_it_rounds_all(dtype, momentum, 
     with np.errstate(all="ignore"):
         assert np.isnan(step(1.0, np.inf)[0][0])  # 0 · ∞ is no rest
     w, b = np.ones(3, dtype), np.zeros(3, dtype)
-    kernels.optimizer_sgd([w], [b], (np.zeros(3, dtype),), 0.1, np.inf, 0.0, 0.0, 0)
+    kernels.optimizer_sgd([w], [b], (np.zeros(3, dtype),), 0.1, np.inf, 0.0, *PLAIN, 0)
     assert np.isnan(b).all()
 
 
@@ -489,9 +505,8 @@ def test_rmsprop_rounds_the_smallest_averages_as_it_rounds_all(dtype, alpha, cen
                 1e-3,
                 alpha,
                 eps,
-                0.0,
                 0.9,
-                0,
+                *PLAIN,
             )
         np.testing.assert_array_equal(v, np.abs(start) * dtype(alpha))
         if centered:

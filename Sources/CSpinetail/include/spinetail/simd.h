@@ -27,6 +27,7 @@
 #include "spinetail/simd_half.h"
 #include "spinetail/simd_tables.h"
 #include "spinetail/simd_random.h"
+#include "spinetail/simd_state.h"
 
 #endif
 #endif
