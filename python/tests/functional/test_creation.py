@@ -1,5 +1,6 @@
 """Tensors from data and of a shape."""
 
+import numpy as np
 import pytest
 
 import spinetail as st
