@@ -87,6 +87,7 @@ class SwiftBuildExt(build_ext):
             ]
             for library in libraries:
                 library.result()
+        self.keeps_symbols = bool(self.inplace)  # which setuptools forgets while it builds
         self.parallel = None  # the levels compile one C file into one folder, in turn
         super().run()
         # Objects of earlier builds, of other levels or interpreters, hold older kernels: none may be loaded or shipped.
@@ -106,7 +107,7 @@ class SwiftBuildExt(build_ext):
         if hasattr(ext, "level"):
             ext.extra_objects = [str(scratch(ext.level) / "release" / "libSpinetail.a")]
             # What is built in place is disassembled and profiled by its functions' names, a twentieth of a wheel.
-            ext.extra_link_args.append("-Wl,--strip-debug" if self.inplace else "-Wl,--strip-all")
+            ext.extra_link_args.append("-Wl,--strip-debug" if self.keeps_symbols else "-Wl,--strip-all")
         super().build_extension(ext)
 
     def swift_library(self, compiler: str, level: str, flags: list[str]) -> None:
