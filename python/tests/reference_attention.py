@@ -93,3 +93,27 @@ def unbroadcast(gradient, shape):
     extra = gradient.ndim - len(shape)
     axes = tuple(range(extra)) + tuple(extra + i for i, n in enumerate(shape) if n == 1)
     return gradient.sum(axes, keepdims=True).reshape(shape)
+
+
+def operands(sizes, dtype, mask="none", seed=0):
+    """Random queries, keys, values and mask; sizes: batch, heads, key heads, queries, keys, width, value width."""
+    rng = np.random.default_rng(seed)
+    batch, heads, groups, queries, keys, width, values = sizes
+    q = rng.standard_normal((batch, heads, queries, width)).astype(dtype)
+    k = rng.standard_normal((batch, groups, keys, width)).astype(dtype)
+    v = rng.standard_normal((batch, groups, keys, values)).astype(dtype)
+    if mask == "bool":
+        m = rng.random((batch, heads, queries, keys)) > 0.4
+        m[:, :, 0] = False
+    elif mask == "float":
+        m = rng.standard_normal((batch, 1, queries, keys)).astype(dtype)
+        m[:, :, -1, : keys // 2] = -np.inf
+    elif mask == "keys":
+        m = rng.random((batch, 1, 1, keys)) > 0.3
+    elif mask == "queries":
+        m = rng.standard_normal((queries, 1)).astype(dtype)
+    elif mask == "transposed":
+        m = rng.standard_normal((keys, queries)).astype(dtype).T
+    else:
+        m = None
+    return q, k, v, m

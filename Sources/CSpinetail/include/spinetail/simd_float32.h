@@ -96,18 +96,20 @@ SPINETAIL_INLINE spinetail_f32 spinetail_scale_f32(spinetail_f32 a, spinetail_f3
 }
 
 /// t less the next whole number below, and a times 2 to that whole number; both for results that are normal numbers.
+/// Elsewhere than with AVX-512 that number is found by rounding; by 1/2 less, 0 would be a tie that goes to -1, and 2^0
+/// twice a polynomial's end, 1 - 2^-24, where attention scales its sums by it again and again.
 SPINETAIL_INLINE spinetail_f32 spinetail_fraction_f32(spinetail_f32 t) {
 #if defined(__AVX512DQ__)
     return (spinetail_f32)_mm512_reduce_ps((__m512)t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
 #else
-    return t - (t - 0.5f + 12583039.0f - 12583039.0f);
+    return t - (t - 0.49999997f + 12583039.0f - 12583039.0f);
 #endif
 }
 SPINETAIL_INLINE spinetail_f32 spinetail_scale_whole_f32(spinetail_f32 a, spinetail_f32 t) {
 #if defined(__AVX512F__)
     return (spinetail_f32)_mm512_scalef_ps((__m512)a, (__m512)t);
 #else
-    return a * spinetail_exp2_shifted_f32(t - 0.5f + 12583039.0f);
+    return a * spinetail_exp2_shifted_f32(t - 0.49999997f + 12583039.0f);
 #endif
 }
 
