@@ -100,33 +100,36 @@ enum AttentionProduct<E: Real> {
             while row < rows {
                 let left = rows &- row
                 let p = c + (row &* cRow &+ column)
-                let f = factor.map { $0 + row }
                 let panel = b + column
                 let rowsHere = Swift.min(left, tileRows(left))
+                var work = SumOperands(
+                    a: a, aRow: 1, aDepth: stride, b: panel, bDepth: bDepth, c: p, cRow: cRow,
+                    factor: factor.map { $0 + row })
                 if queriesAreRows {
                     // What all of the tile's queries see, then what only some of them do.
                     let here = band.block(query: row, key: 0)
                     let from = here.firstKey(rowsHere &- 1)
                     let until = here.endKey(0, depth)
                     let end = here.endKey(rowsHere &- 1, depth)
-                    let wedge = here.last >= -1 && until >= from ? end &- until : 0
-                    let shared = Swift.max(0, until &- from)
-                    step(
-                        left, shared, wedge, a + (row &+ from &* stride), 1, stride, panel + from &* bDepth, bDepth, p,
-                        cRow, f, pair)
-                    if from > 0 || until &+ wedge < end {
-                        let some = shared &+ wedge > 0
+                    work.depth = Swift.max(0, until &- from)
+                    work.wedge = here.last >= -1 && until >= from ? end &- until : 0
+                    work.a += row &+ from &* stride
+                    work.b += from &* bDepth
+                    step(left, work, pair)
+                    if from > 0 || until &+ work.wedge < end {
+                        let some = work.depth &+ work.wedge > 0
                         edges(
-                            rowsHere, until: some ? from : depth, from: some ? until &+ wedge : depth, depth, here,
+                            rowsHere, until: some ? from : depth, from: some ? until &+ work.wedge : depth, depth, here,
                             a + row, panel, bDepth, p, cRow, pair)
                     }
                 } else {
                     let from = band.firstQuery(row)
-                    let until = band.endQuery(row &+ rowsHere &- 1, depth)
-                    step(
-                        left, Swift.max(0, until &- from), 0, a + (row &* stride &+ from), stride, 1,
-                        panel + from &* bDepth,
-                        bDepth, p, cRow, f, pair)
+                    work.depth = Swift.max(0, band.endQuery(row &+ rowsHere &- 1, depth) &- from)
+                    work.aRow = stride
+                    work.aDepth = 1
+                    work.a += row &* stride &+ from
+                    work.b += from &* bDepth
+                    step(left, work, pair)
                 }
                 row &+= tileRows(left)
             }
@@ -167,46 +170,24 @@ enum AttentionProduct<E: Real> {
     }
 
     @inline(__always)
-    static func step(
-        _ left: Int, _ depth: Int, _ wedge: Int, _ a: UnsafePointer<E>, _ aRow: Int, _ aDepth: Int,
-        _ b: UnsafePointer<E>,
-        _ bDepth: Int, _ c: UnsafeMutablePointer<E>, _ cRow: Int, _ factor: UnsafePointer<E>?, _ pair: Bool
-    ) {
+    private static func step(_ left: Int, _ work: SumOperands<E>, _ pair: Bool) {
         if left < AttentionBlock<E>.outputRows {
             if pair {
-                SumTile<E, 4, 2>.multiply(
-                    depth: depth, wedge: wedge, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c,
-                    cRow: cRow,
-                    validRows: left, factor: factor)
+                SumTile<E, 4, 2>.multiply(work, validRows: left)
             } else {
-                SumTile<E, 4, 1>.multiply(
-                    depth: depth, wedge: wedge, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c,
-                    cRow: cRow,
-                    validRows: left, factor: factor)
+                SumTile<E, 4, 1>.multiply(work, validRows: left)
             }
         } else if AttentionBlock<E>.isWide {
             if pair {
-                SumTile<E, 12, 2>.multiply(
-                    depth: depth, wedge: wedge, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c,
-                    cRow: cRow,
-                    validRows: 12, factor: factor)
+                SumTile<E, 12, 2>.multiply(work, validRows: 12)
             } else {
-                SumTile<E, 12, 1>.multiply(
-                    depth: depth, wedge: wedge, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c,
-                    cRow: cRow,
-                    validRows: 12, factor: factor)
+                SumTile<E, 12, 1>.multiply(work, validRows: 12)
             }
         } else {
             if pair {
-                SumTile<E, 6, 2>.multiply(
-                    depth: depth, wedge: wedge, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c,
-                    cRow: cRow,
-                    validRows: 6, factor: factor)
+                SumTile<E, 6, 2>.multiply(work, validRows: 6)
             } else {
-                SumTile<E, 6, 1>.multiply(
-                    depth: depth, wedge: wedge, a: a, aRow: aRow, aDepth: aDepth, b: b, bDepth: bDepth, c: c,
-                    cRow: cRow,
-                    validRows: 6, factor: factor)
+                SumTile<E, 6, 1>.multiply(work, validRows: 6)
             }
         }
     }

@@ -90,26 +90,40 @@ enum ScoreTile<E: Real, let rows: Int, let vectors: Int> {
     }
 }
 
+/// What a tile of sums reads and writes.
+struct SumOperands<E: Real> {
+    var depth = 0
+    /// How many further rows of b there are, the first for all rows but row 0, the next for all but rows 0 and 1, …
+    var wedge = 0
+    /// Element (row, k) at a[row · aRow + k · aDepth].
+    var a: UnsafePointer<E>
+    var aRow: Int
+    var aDepth: Int
+    /// Rows of vectors, `bDepth` apart.
+    var b: UnsafePointer<E>
+    var bDepth: Int
+    var c: UnsafeMutablePointer<E>
+    var cRow: Int
+    /// Per row; nil: c holds nothing yet.
+    var factor: UnsafePointer<E>?
+}
+
 /// `rows` × `vectors` (1 or 2) vectors of sums over a depth: c = c · factor + Σ a[row, k] · b[k]. Outputs are sums over
 /// keys, and so are the queries' gradients; keys' and values' gradients are sums over queries.
 enum SumTile<E: Real, let rows: Int, let vectors: Int> {
-    /// - a: element (row, k) at a[row · aRow + k · aDepth]
-    /// - b: rows of vectors, `bDepth` apart
-    /// - wedge: how many further b there are, the first for all rows but row 0, the next for all but rows 0 and 1, …
-    /// - factor: per row; nil: c holds nothing yet
     @inline(__always)
-    static func multiply(
-        depth: Int, wedge: Int, a: UnsafePointer<E>, aRow: Int, aDepth: Int, b: UnsafePointer<E>, bDepth: Int,
-        c: UnsafeMutablePointer<E>, cRow: Int, validRows: Int, factor: UnsafePointer<E>?
-    ) {
+    static func multiply(_ work: SumOperands<E>, validRows: Int) {
+        let aRow = work.aRow, aDepth = work.aDepth, bDepth = work.bDepth
+        let c = work.c
+        let cRow = work.cRow
         let width = E.Lanes.width
         var s0 = InlineArray<rows, E.Lanes> { _ in .zero }
         var s1 = InlineArray<rows, E.Lanes> { _ in .zero }
         let half = rows >> 1
-        var a = a
-        var b = b
+        var a = work.a
+        var b = work.b
         var k = 0
-        while k < depth {
+        while k < work.depth {
             let b0 = E.Lanes.load(b)
             let b1 = vectors > 1 ? E.Lanes.load(b + width) : b0
             for r in 0..<half {
@@ -127,7 +141,7 @@ enum SumTile<E: Real, let rows: Int, let vectors: Int> {
             k &+= 1
         }
         k = 1
-        while k <= wedge {
+        while k <= work.wedge {
             let b0 = E.Lanes.load(b)
             let b1 = vectors > 1 ? E.Lanes.load(b + width) : b0
             for r in 0..<half {
@@ -148,7 +162,7 @@ enum SumTile<E: Real, let rows: Int, let vectors: Int> {
             b += bDepth
             k &+= 1
         }
-        if let factor {
+        if let factor = work.factor {
             for r in 0..<half {
                 if r < validRows { add(&s0, &s1, r, c + r &* cRow, E.Lanes(repeating: factor[r])) }
             }
