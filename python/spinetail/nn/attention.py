@@ -252,21 +252,5 @@ class MultiheadAttention(Module):
     def _explicit(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float) -> tuple[Tensor, Tensor]:
         """Attention that keeps its weights, (N, heads, L, S)."""
         scores = (q * (1 / sqrt(self.head_dim))) @ k.transpose(-2, -1)
-        lost = None
-        if mask is not None:
-            if mask._array.dtype == np.bool_:
-                lost = ~mask._array.any(-1, keepdims=True)
-                scores = scores.masked_fill(wrap(~mask._array), -np.inf)
-            else:
-                lost = np.isneginf(mask._array).all(-1, keepdims=True)
-                scores = scores + mask
-            if lost.any():  # those queries get scores of 0 here and weights of 0 below, and so no NaN
-                scores = scores.masked_fill(wrap(lost), 0.0)
-            else:
-                lost = None
-        weights = F.softmax(scores, -1)
-        if lost is not None:
-            weights = weights.masked_fill(wrap(lost), 0.0)
-        if dropout:
-            weights = F.dropout(weights, dropout)
+        weights = F.softmax_dropout(scores, -1, dropout, mask=mask)
         return weights @ v, weights

@@ -13,7 +13,7 @@ Array = np.ndarray
 def bits(shape: int | tuple[int, ...], seed: int, offset: int) -> Array:
     """32 random bits for each element, as int32."""
     output = np.empty(shape, np.int32)
-    kernels.random_bits(output, _word(seed), _word(offset))
+    kernels.random_bits(output, word(seed), word(offset))
     return output
 
 
@@ -52,12 +52,12 @@ def dropout(
         scale = 1.0 / (1.0 - probability)
     x = input if input.flags.c_contiguous else np.array(input, order="C")
     if output.flags.c_contiguous:
-        kernels.random_dropout(output, x, _word(seed), _word(offset), probability, scale, shift, dropped)
+        kernels.random_dropout(output, x, word(seed), word(offset), probability, scale, shift, dropped)
     else:
         output[...] = dropout(x, probability, seed, offset, scale, shift, dropped)
     return output
 
 
-def _word(value: int) -> int:
+def word(value: int) -> int:
     """An unsigned 64-bit number as the signed one of the same bits."""
     return (value & 0xFFFFFFFFFFFFFFFF) - ((value & 0x8000000000000000) << 1)

@@ -61,6 +61,20 @@ spinetail_status spinetail_softmax_backward(
     const spinetail_array *dinput, const spinetail_array *doutput, const spinetail_array *output, int64_t axis,
     int64_t logarithm);
 
+/// Along the last axis: output = dropout(softmax(input + mask)), with the elements kept and the factor of
+/// `spinetail_random_dropout`. The mask has the input's shape and any strides but for a contiguous last axis. A row that it
+/// hides wholly (-∞) becomes 0. `statistics`, (rows, 2), is saved for the gradient: what a row's exponentials are the distance
+/// from, and the reciprocal of their sum. output may be the input itself. 0 <= probability < 1.
+spinetail_status spinetail_softmax_dropout_forward(
+    const spinetail_array *output, const spinetail_array *_Nullable statistics, const spinetail_array *input,
+    const spinetail_array *_Nullable mask, int64_t seed, int64_t offset, double probability);
+
+/// The gradient to the input, and to the mask where it is not broadcast; the other arguments are the forward call's.
+spinetail_status spinetail_softmax_dropout_backward(
+    const spinetail_array *dinput, const spinetail_array *doutput, const spinetail_array *statistics,
+    const spinetail_array *input, const spinetail_array *_Nullable mask, int64_t seed, int64_t offset,
+    double probability);
+
 #if defined(__clang__)
 #pragma clang assume_nonnull end
 #endif

@@ -18,6 +18,7 @@ from .rectifier import (
 )
 from .shrinkage import hardshrink, softshrink, tanhshrink
 from .softmax import log_softmax, softmax, softmin
+from .softmax_dropout import softmax_dropout
 
 __all__ = [
     "celu",
@@ -45,6 +46,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "softmax",
+    "softmax_dropout",
     "softmin",
     "softplus",
     "softshrink",
