@@ -166,22 +166,25 @@ extension DirectPanel {
             for r in half..<rows { put(x[unchecked: r], c + r &* cRow, count, whole) }
             return
         }
+        // Without anything to add, masks that are all off look at B: pages that C may not have yet would cost them dear.
+        let old = accumulate ? UnsafePointer(c + apart) : b
+        let oldRow = accumulate ? cRow : 0
         for r in 0..<half {
-            let sum = x[unchecked: r] + before(c + r &* cRow, count, whole)
+            let sum = x[unchecked: r] + before(old + r &* oldRow, count, whole)
             put(E.Lanes.min(most, E.Lanes.max(least, sum + bias)), c + r &* cRow, count, whole)
         }
         for r in half..<rows {
-            let sum = x[unchecked: r] + before(c + r &* cRow, count, whole)
+            let sum = x[unchecked: r] + before(old + r &* oldRow, count, whole)
             put(E.Lanes.min(most, E.Lanes.max(least, sum + bias)), c + r &* cRow, count, whole)
         }
     }
 
     /// What sums are added to: -0 where that is nothing.
-    @inline(__always) private func before(_ c: UnsafeMutablePointer<E>, _ count: Int, _ whole: Bool) -> E.Lanes {
+    @inline(__always) private func before(_ p: UnsafePointer<E>, _ count: Int, _ whole: Bool) -> E.Lanes {
         if Tile<E>.isWide {
-            return E.Lanes.load(c + apart, count: accumulate ? (whole ? Self.width : count) : 0, fill: -0.0)
+            return E.Lanes.load(p, count: accumulate ? (whole ? Self.width : count) : 0, fill: -0.0)
         }
-        return accumulate ? get(c + apart, count, whole) : E.Lanes(repeating: -0.0)
+        return accumulate ? get(p, count, whole) : E.Lanes(repeating: -0.0)
     }
 
     @inline(__always) private func get(_ p: UnsafePointer<E>, _ count: Int, _ whole: Bool) -> E.Lanes {
