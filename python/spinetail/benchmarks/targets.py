@@ -36,6 +36,12 @@ TARGETS = {
     "pooling": Target("pooling and interpolation, forward and backward", 1.3, 1.0),
     "cnn step": Target("a training step of the small CNN, batch 64", 1.5),
     "resnet50": Target("ResNet-50, one image of 224×224", 1.15),
+    "optimizers large": Target("steps of 24 × 1M parameters, against PyTorch's best", 1.05, 1.05),
+    "optimizers large default": Target("steps of 24 × 1M parameters, against PyTorch's default", 2.5, 2.5),
+    "optimizers BERT": Target("steps of BERT's 200 tensors, against PyTorch's best", 1.1, 1.1),
+    "optimizers BERT default": Target("steps of BERT's 200 tensors, against PyTorch's default", 2.5, 2.5),
+    "optimizers small": Target("steps of LeNet's 10 tensors and of 1000 tensors of 64", 5.0, 5.0),
+    "optimizers clipping": Target("Adam with clipping by the global norm", 1.5, 1.5),
     "threads": Target("more threads against one", 1.85, 1.85),
 }
 
