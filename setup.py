@@ -24,6 +24,8 @@ LEVELS = {
     "x86_64": {"v2": ["-march=x86-64-v2"], "v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mavx512vnni"]},
     "aarch64": {"neon": ["-march=armv8.2-a"]},
 }
+# By size the oldest level is a seventh smaller, and within 5 % of its speed (maxima of pooling: 20 %).
+SWIFT_FLAGS = {"v2": ["-Osize"]}
 LINK_FLAGS = ["-Wl,--gc-sections", "-lm"]
 NEEDED_SWIFT = (6, 3)
 ADVICE = "Install Swift 6.3 or newer from https://www.swift.org/install, or set SWIFT_EXEC to its `swift`."
@@ -115,6 +117,8 @@ class SwiftBuildExt(build_ext):
         command += ["--scratch-path", str(scratch(level))]
         for flag in [*flags, "-fno-math-errno", "-ffp-contract=off"]:
             command += ["-Xcc", flag]
+        for flag in SWIFT_FLAGS.get(level, []):
+            command += ["-Xswiftc", flag]
         environment = {**os.environ, "SPINETAIL_EMBEDDED": "1"}
         environment.pop("SWIFT_EXEC", None)  # SwiftPM reads it too, and expects swiftc
         print("spinetail:", " ".join(command), flush=True)
