@@ -1,4 +1,4 @@
-"""Saving and loading: the safetensors format, with no pickle anywhere."""
+"""Saving and loading: the safetensors format, and PyTorch's files without running what is in them."""
 
 from .checkpoint import load, save
 

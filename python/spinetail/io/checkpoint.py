@@ -1,11 +1,11 @@
-"""`save` and `load`: state dicts, checkpoints and single tensors in safetensors files."""
+"""`save` and `load`: state dicts, checkpoints and single tensors in safetensors files; PyTorch's files are read too."""
 
 from __future__ import annotations
 
 import os
 from typing import IO, Any
 
-from . import files, safetensors, structure
+from . import files, safetensors, structure, torchfile
 
 
 def save(obj: object, f: str | os.PathLike | IO[bytes]) -> None:
@@ -43,14 +43,16 @@ def load(
     weights_only: bool = True,
     mmap: bool | None = None,
 ) -> Any:
-    """Load what `save` has saved, or the tensors of any safetensors file as a dict.
+    """Load what `save` has saved, the tensors of any safetensors file as a dict, or what `torch.save` has saved.
 
     `f` is a path or a binary file open for reading. Tensors are new, writable and require no gradient; arrays come back
-    as arrays. A file never holds code, so `weights_only` changes nothing; `map_location` may name the CPU only; `mmap`
-    is accepted and has no effect.
+    as arrays. Of PyTorch's `.pt` and `.pth` files, also those from before version 1.6, tensors and plain values are
+    read, by a reader that runs no code: a name that it does not know is refused. Tensors that shared memory there share
+    it here. So `weights_only` changes nothing; `map_location` may name the CPU only; `mmap` is accepted and has no
+    effect.
 
-    Raises: ValueError that names what is wrong with a file that is truncated, inconsistent or of another format;
-    RuntimeError for another device than the CPU.
+    Raises: ValueError that names what is wrong with a file that is truncated, inconsistent or of another format, or
+    what in it cannot be read; RuntimeError for another device than the CPU.
 
     >>> import io, spinetail as st
     >>> file = io.BytesIO()
@@ -66,12 +68,21 @@ def load(
             from io import BytesIO
 
             f = BytesIO(f.read())
-        arrays, metadata = safetensors.read(f, source)
-    else:
-        path = os.fsdecode(f)
-        source = repr(path)
-        with open(path, "rb") as file:
-            arrays, metadata = safetensors.read(file, source)
+        return _read(f, source)
+    path = os.fsdecode(f)
+    with open(path, "rb") as file:
+        return _read(file, repr(path))
+
+
+def _read(file: IO[bytes], source: str) -> Any:
+    begin = file.tell()
+    first = file.read(len(torchfile.LEGACY))
+    file.seek(begin)
+    if first[:4] == b"PK\x03\x04":
+        return torchfile.read_zip(file, source)
+    if first == torchfile.LEGACY:
+        return torchfile.read_legacy(file, source)
+    arrays, metadata = safetensors.read(file, source)
     return structure.restore(arrays, metadata, source)
 
 

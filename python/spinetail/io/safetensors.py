@@ -199,11 +199,10 @@ def _fill(array: np.ndarray, file: IO[bytes], name: str, source: str) -> None:
 
 
 def _refuse_others(first: bytes, source: str) -> None:
-    if first[:4] == b"PK\x03\x04" or first[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+    if first[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise ValueError(
-            f"[load] {source} is a zip or pickle file, as torch.save and numpy.savez write them; loading a pickle can "
-            "run code, so only safetensors files are read: convert it with "
-            "safetensors.torch.save_file or safetensors.numpy.save_file"
+            f"[load] {source} is a pickle file, and loading one can run code: files of save, of torch.save and of "
+            "safetensors are read"
         )
 
 
