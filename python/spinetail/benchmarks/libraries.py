@@ -23,6 +23,7 @@ class Library:
 LIBRARIES = {
     "spinetail": Library("spinetail"),
     "torch": Library("torch", install=("torch",)),
+    "torchvision": Library("torchvision", ("torch",), ("torchvision",)),
     "numpy": Library("numpy", install=("numpy",)),
     "onnxruntime": Library("onnxruntime", ("onnx",), ("onnxruntime", "onnx")),
     "jax": Library("jax", install=("jax",)),

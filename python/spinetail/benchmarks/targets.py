@@ -35,6 +35,7 @@ TARGETS = {
     "conv train": Target("convolutions of ResNet-18, forward and backward", 1.1, 0.9),
     "pooling": Target("pooling and interpolation, forward and backward", 1.3, 1.0),
     "cnn step": Target("a training step of the small CNN, batch 64", 1.5),
+    "transforms": Target("crop, flip and normalise a batch of images", 2.0, 2.0),
     "resnet50": Target("ResNet-50, one image of 224×224", 1.15),
     "optimizers large": Target("steps of 24 × 1M parameters, against PyTorch's best", 1.05, 1.05),
     "optimizers large default": Target("steps of 24 × 1M parameters, against PyTorch's default", 2.5, 2.5),

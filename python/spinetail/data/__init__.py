@@ -1,4 +1,6 @@
-"""Datasets, samplers, and the loader that makes batches of them."""
+"""Datasets, samplers, the loader that makes batches of them, and transforms of images."""
+
+from typing import Any as _Any
 
 from .collate import default_collate, default_convert
 from .dataset import (
@@ -11,6 +13,7 @@ from .dataset import (
     TensorDataset,
     random_split,
 )
+from .files import CSVDataset, ImageFolder, MappedDataset, NumpyDataset
 from .info import WorkerInfo, get_worker_info
 from .loader import DataLoader
 from .sampler import (
@@ -24,11 +27,15 @@ from .sampler import (
 
 __all__ = [
     "BatchSampler",
+    "CSVDataset",
     "ChainDataset",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "ImageFolder",
     "IterableDataset",
+    "MappedDataset",
+    "NumpyDataset",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
@@ -43,3 +50,11 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    if name == "transforms":  # imported on first use
+        from importlib import import_module
+
+        return import_module(".transforms", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

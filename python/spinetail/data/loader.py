@@ -11,11 +11,13 @@ import numpy as np
 from ..functional import random
 from .collate import default_collate, default_convert
 from .dataset import Dataset, IterableDataset, Subset, TensorDataset
+from .files import MappedDataset
 from .info import WorkerInfo
 from .progress import Pass, Progress
 from .sampler import BatchSampler, RandomSampler, Resumable, Sampler, SequentialSampler, start
 
 T_co = TypeVar("T_co", covariant=True)
+WHOLE = (TensorDataset.__getitem__, MappedDataset.__getitem__)  #: whose samples `take` gives many of at once
 FIXED = {"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers", "num_workers"}
 
 
@@ -278,7 +280,7 @@ def _whole(dataset: Any) -> Callable[[Any], list[Any]] | None:
             return None
         places = np.asarray(dataset.indices, dtype=np.int64)
         return lambda indices: below(places[np.asarray(indices, dtype=np.int64)])
-    if not isinstance(dataset, TensorDataset) or type(dataset).__getitem__ is not TensorDataset.__getitem__:
+    if not isinstance(dataset, TensorDataset) or type(dataset).__getitem__ not in WHOLE:
         return None
     if any(getattr(tensor, "requires_grad", False) or tensor.dtype == object for tensor in dataset.tensors):
         return None

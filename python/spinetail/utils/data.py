@@ -2,3 +2,9 @@
 
 from ..data import *  # noqa: F403
 from ..data import __all__ as __all__
+
+
+def __getattr__(name: str) -> object:
+    from .. import data
+
+    return getattr(data, name)

@@ -106,7 +106,10 @@ def test_thread_counts_against_each_other():
     ("arguments", "line"),
     [
         (["nothing"], "unknown family 'nothing' (known are activation, "),
-        (["--peers", "torch,pytorch"], "unknown peer 'pytorch' (known are torch, numpy, onnxruntime, jax, mlx)"),
+        (
+            ["--peers", "torch,pytorch"],
+            "unknown peer 'pytorch' (known are torch, torchvision, numpy, onnxruntime, jax, mlx)",
+        ),
         (["--peer-python", "/nowhere/python"], "the peers' interpreter '/nowhere/python' does not run: No such file"),
         (["gemm", "--only", "no such case"], "no case of gemm has 'no such case' in its name"),
     ],

@@ -12,6 +12,7 @@
 #include "spinetail/activation.h"
 #include "spinetail/arithmetic.h"
 #include "spinetail/attention.h"
+#include "spinetail/augmentation.h"
 #include "spinetail/convolution.h"
 #include "spinetail/embedding.h"
 #include "spinetail/gemm.h"
