@@ -32,6 +32,7 @@ FLOORS = {
     "mps": 4,
     "special": 4,
     "xpu": 4,
+    "averaging": 5,
     "data": 5,
     "io": 5,
     "nn": 5,
@@ -49,7 +50,7 @@ FLOORS = {
     "__main__": 7,
     "__init__": 8,
 }
-#: Rooms of one floor that never import each other. `utils` is other names for what they hold.
+#: Rooms of one floor that never import each other. `utils` is other names for what they hold, `averaging` a joint.
 APART = {"data", "io", "nn", "optim"}
 
 

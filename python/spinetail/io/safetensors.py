@@ -199,6 +199,8 @@ def _fill(array: np.ndarray, file: IO[bytes], name: str, source: str) -> None:
 
 
 def _refuse_others(first: bytes, source: str) -> None:
+    if len(first) == 8 and int.from_bytes(first, "little") <= HEADER_LIMIT:
+        return  # a header of 0x480 bytes begins as a pickle does, but no pickle goes on with so many zeros
     if first[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise ValueError(
             f"[load] {source} is a pickle file, and loading one can run code: files of save, of torch.save and of "
