@@ -47,7 +47,7 @@ from .functional.special import *
 from .version import __version__
 
 if _typing.TYPE_CHECKING:  # what is imported on first use
-    from . import compress, data, evaluate, io, models, nn, ops, optim
+    from . import compress, data, evaluate, io, models, nn, ops, optim, train
     from .io import load, save
 
 newaxis = None
@@ -55,7 +55,7 @@ newaxis = None
 #: Submodules that are imported on first use, and names that come from them.
 _MODULES = frozenset(
     "accelerator amp backends cli compress cuda data evaluate functional io linalg models mps nn ops optim "
-    "utils xpu".split()
+    "train utils xpu".split()
 )
 _NAMES = {
     "compile": "compiling",

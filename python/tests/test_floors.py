@@ -43,6 +43,7 @@ FLOORS = {
     "models": 6,
     "parallel": 6,
     "search": 6,
+    "train": 6,
     "benchmarks": 7,
     "optimize": 7,
     "cli": 7,
