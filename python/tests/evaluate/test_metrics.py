@@ -148,6 +148,6 @@ def test_bad_options():
     with pytest.raises(ValueError, match="k must be between 1 and 2"):
         metrics.top_k([[0.5, 0.5]], [0], k=3)
     with pytest.raises(ValueError, match="average must be"):
-        metrics.precision([0, 1], [0, 1], average="samples")
+        metrics.precision([0, 1], [0, 1], average="all")
     with pytest.raises(ValueError, match="different classes"):
         metrics.confusion([0, 1], [0, 1], labels=[1, 1])
