@@ -115,9 +115,11 @@ def _epoch(
     try:
         while group := list(islice(batches, options.accumulate)):
             take_step(run, options, group)
+            run.trained = len(group) < options.accumulate
             bar.advance(len(group), {"loss": run.tracker.loss.compute()})
             if interrupted():
                 raise Interrupted
+        run.trained = True
         if run.batch == 0:
             raise ValueError("[fit] the loader gave no batches")
         values = run.tracker.compute()
@@ -131,6 +133,6 @@ def _epoch(
     rate = run.optimizer.param_groups[0]["lr"]
     end_epoch(run, options, values)
     run.history.append({"epoch": run.epoch + 1, **values, "lr": rate, "seconds": time.perf_counter() - start})
-    run.epoch, run.batch = run.epoch + 1, 0
+    run.epoch, run.batch, run.trained = run.epoch + 1, 0, False
     run.tracker.reset()
     run.call("on_epoch_end")

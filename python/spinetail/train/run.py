@@ -35,6 +35,8 @@ class Run:
         self.stop = False
         self._begin: dict[str, Any] | None = None  # random states when the epoch began
         self._now: dict[str, Any] | None = None  # those at a loaded checkpoint
+        self._place: dict[str, Any] | None = None  # the loader's at a loaded checkpoint
+        self.trained = False  # whether all batches of the epoch are done
 
     @property
     def judged(self) -> Any:
@@ -48,23 +50,23 @@ class Run:
 
     def batches(self) -> Iterator[Any]:
         """What is left of the epoch's batches, in the order that the uninterrupted run has."""
-        resumed, self._now = self._now, None
-        if resumed is not None and getattr(self.loader, "persistent_workers", False):
-            iter(self.loader)  # the workers' start draws a seed
-        if resumed is None or self.batch == 0:
-            if resumed is not None:
-                states.put(self.loader, resumed)
-            self._begin = states.get(self.loader)
-        else:
-            states.put(self.loader, self._begin or resumed)
+        now, self._now = self._now, None
         if hasattr(getattr(self.loader, "sampler", None), "set_epoch"):
             self.loader.sampler.set_epoch(self.epoch)
-        iterator = iter(self.loader)
-        if resumed is not None and self.batch:
-            for _ in islice(iterator, self.batch):
-                pass
-            states.put(self.loader, resumed)
-        return iterator
+        if now is not None:
+            if self._place is not None:
+                self.loader.load_state_dict(self._place)
+            elif self.batch and not self.trained:  # read again what was done
+                states.put(self.loader, self._begin or now)
+                iterator = iter(self.loader)
+                for _ in islice(iterator, self.batch):
+                    pass
+                states.put(self.loader, now)
+                return iterator
+            states.put(self.loader, now)
+        if self.batch == 0:
+            self._begin = states.get(self.loader)
+        return iter(()) if self.trained else iter(self.loader)
 
     def save(self, path: Any) -> None:
         """Write a checkpoint, which replaces the file as a whole."""
@@ -75,9 +77,10 @@ class Run:
                 "parts": {name: None if part is None else part.state_dict() for name, part in parts.items()},
                 "callbacks": [c.state_dict() if hasattr(c, "state_dict") else None for c in self.callbacks],
                 "history": self.history.rows,
-                "progress": [self.epoch, self.batch, self.step, self.stop],
+                "progress": [self.epoch, self.batch, self.step, self.stop, self.trained],
                 "begin": self._begin if self.batch else None,
                 "now": states.get(self.loader),
+                "place": states.place(self.loader),
             },
             path,
         )
@@ -105,6 +108,6 @@ class Run:
             if value is not None and hasattr(callback, "load_state_dict"):
                 callback.load_state_dict(value)
         self.history = History(state["history"])
-        self.epoch, self.batch, self.step, self.stop = state["progress"]
-        self._begin, self._now = state["begin"], state["now"]
+        self.epoch, self.batch, self.step, self.stop, self.trained = state["progress"]
+        self._begin, self._now, self._place = state["begin"], state["now"], state["place"]
         self.optimizer._opt_called = self.step > 0  # a schedule may be what comes next

@@ -1,4 +1,4 @@
-"""The states of random generators and samplers, for a run that goes on as if it had not been interrupted."""
+"""The states of random generators and loaders, for a run that goes on as if it had not been interrupted."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.sampler import Resumable
 from ..functional.generator import Generator, default_generator
 
 
@@ -20,10 +21,21 @@ def generators(loader: Any) -> list[Generator]:
 
 
 def samplers(loader: Any) -> list[Any]:
-    """The loader's samplers that have a state of their own."""
+    """Samplers of the program's that have a state; those of `data` are part of the loader's."""
     batches = getattr(loader, "batch_sampler", None)
     found = (getattr(loader, "sampler", None), batches, getattr(batches, "sampler", None))
-    return [s for s in {id(s): s for s in found}.values() if hasattr(s, "state_dict") and hasattr(s, "load_state_dict")]
+    own = {id(s): s for s in found if not isinstance(s, Resumable)}.values()
+    return [s for s in own if hasattr(s, "state_dict") and hasattr(s, "load_state_dict")]
+
+
+def place(loader: Any) -> dict[str, Any] | None:
+    """Where the loader stands in its pass, if it can go on from there without reading what was before."""
+    try:
+        state = loader.state_dict() if hasattr(loader, "load_state_dict") else None
+    except RuntimeError:  # workers that deliver out of order
+        return None
+    order = state.get("order") if isinstance(state, dict) else None
+    return None if order is None or order.get("sampler", True) is None else state  # a sampler without a state
 
 
 def get(loader: Any) -> dict[str, Any]:

@@ -19,16 +19,16 @@ from spinetail.optim import lr_scheduler
 
 
 class Noisy(st.utils.data.Dataset):
-    """Samples with noise from every source of random numbers (but in threads, which share them with the loop)."""
+    """Samples with noise from every source of random numbers (in threads only from that which each has for itself)."""
 
-    def __init__(self, noise):
-        self.noise = noise
+    def __init__(self, threads):
+        self.threads = threads
 
     def __len__(self):
         return 26
 
     def __getitem__(self, index):
-        noise = random.random() + np.random.rand() + st.rand(1).item() if self.noise else 0.0
+        noise = st.rand(1).item() + (0.0 if self.threads else random.random() + np.random.rand())
         x = np.cos(np.arange(6) * (index + 1)).astype(np.float32) + 0.1 * np.float32(noise)
         return x, int(index % 2)
 
@@ -76,6 +76,24 @@ SETTINGS = {
 }
 
 
+class Shuffled:
+    """A sampler of the program's own, without a state: the batches before are read again."""
+
+    def __len__(self):
+        return 26
+
+    def __iter__(self):
+        return iter(random.sample(range(26), 26))
+
+
+SETTINGS["own sampler"] = {
+    "optimizer": lambda p: optim.AdamW(p, lr=0.01),
+    "loader": {"sampler": Shuffled(), "shuffle": None},
+    "ema": 0.5,
+}
+SETTINGS["two workers"] = {"optimizer": lambda p: optim.Lion(p, lr=0.001), "loader": {"num_workers": 2}}
+
+
 def run(case, checkpoint=None, callbacks=(), resume=False, epochs=4):
     """All of it made anew, as in another process."""
     setting = SETTINGS[case]
@@ -91,7 +109,7 @@ def run(case, checkpoint=None, callbacks=(), resume=False, epochs=4):
     stopping = train.EarlyStopping(patience=50)
     history = train.fit(
         model,
-        st.utils.data.DataLoader(Noisy("loader" not in setting), batch_size=4, shuffle=True, **options),
+        st.utils.data.DataLoader(Noisy("loader" in setting), batch_size=4, **{"shuffle": True, **options}),
         o,
         epochs=epochs,
         scheduler=setting["scheduler"](o) if "scheduler" in setting else None,
@@ -178,7 +196,7 @@ def test_an_interrupted_validation_is_made_again(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         attempt(False, True)
-    assert st.load(path)["progress"] == [0, 2, 2, False]
+    assert st.load(path)["progress"] == [0, 2, 2, False, True]
     found = attempt(True, False)
     wanted = attempt(False, False)
     for name in ("loss", "hits", "val_loss", "val_hits"):
