@@ -15,7 +15,7 @@ public func spinetail_optimizer_asgd(
     let shares = TensorList(shares, shareCount)
     var status = rates.checkSteps(lists.p, 3)
     if status == 0 { status = shares.checkSteps(lists.p, 4) }
-    if status == 0 { status = lists.check(extra: 2) }
+    if status == 0 { status = lists.check(states: 1, extra: 2) }
     if status != 0 { return status }
     let change = GradientChange(scale: scale, bound: bound, l1: l1, decay: decay)
     return runElements(ASGD<FloatLanes>.self, ASGD<DoubleLanes>.self, lists, change) { tensor, step in

@@ -13,25 +13,18 @@ protocol LaneRule {
     func apply(_ x: inout Streams<V>)
 }
 
-/// The lists that a step works on. `steps` may be empty, for rules that do not count.
+/// The lists that a step works on; rules with one state have no `second`, and those that do not count no `steps`.
 struct StepLists {
     let p, first, second, steps, g: TensorList
 
     /// Statuses name the lists in the order of the contract: parameters, states, `extra` others, steps, gradients.
-    func check(extra: Int32 = 0) -> Int32 {
-        var place: Int32 = 2
+    func check(states: Int32 = 2, extra: Int32 = 0, counts: Bool = true) -> Int32 {
+        let place = 1 &+ states &+ extra
         var status = p.check(1)
         if status == 0 { status = first.check(like: p, 2) }
-        if !second.isEmpty {
-            place = 3
-            if status == 0 { status = second.check(like: p, 3) }
-        }
-        place &+= extra
-        if !steps.isEmpty {
-            place &+= 1
-            if status == 0 { status = steps.checkSteps(p, place) }
-        }
-        if status == 0 { status = g.check(like: p, place &+ 1) }
+        if status == 0 && states == 2 { status = second.check(like: p, 3) }
+        if status == 0 && counts { status = steps.checkSteps(p, place &+ 1) }
+        if status == 0 { status = g.check(like: p, place &+ (counts ? 2 : 1)) }
         return status
     }
 }

@@ -9,7 +9,7 @@ public func spinetail_optimizer_lion(
     let lists = StepLists(
         p: TensorList(parameters, parameterCount), first: TensorList(averages, averageCount),
         second: TensorList(parameters, 0), steps: TensorList(parameters, 0), g: TensorList(gradients, gradientCount))
-    let status = lists.check()
+    let status = lists.check(states: 1, counts: false)
     if status != 0 { return status }
     let change = GradientChange(scale: scale, bound: bound, l1: l1, decay: 0)
     let numbers = LionNumbers(lr: lr, beta1: beta1, beta2: beta2, keep: 1 - lr * decay)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spinetail import optim
+from spinetail._native import kernels
 
 
 def gradients(arrays, step):
@@ -111,3 +112,24 @@ def test_adafactor_of_many_axes_and_of_bad_options():
         with pytest.raises(ValueError):
             optim.Adafactor([w], **bad)
     optim.Adafactor([np.zeros((0, 3))]).step([np.zeros((0, 3))])
+
+
+@pytest.mark.parametrize("rule", ["adamax", "nadam", "radam", "adadelta", "rprop", "asgd", "lamb", "adam_packed"])
+def test_missing_states_are_refused(rule):
+    """An empty list where a rule has a state once read memory that was not there."""
+    kernel = getattr(kernels, f"optimizer_{rule}")
+    lists, numbers = {
+        "adamax": (5, 8),
+        "nadam": (6, 9),
+        "radam": (5, 8),
+        "adadelta": (5, 7),
+        "rprop": (5, 6),
+        "asgd": (6, 8),
+        "lamb": (5, 9),
+        "adam_packed": (7, 8),
+    }[rule]
+    flags = (0,) if rule in ("nadam", "radam", "adam_packed") else ()
+    w = np.ones(3, np.float32)
+    with pytest.raises(ValueError, match=rf"optimizer_{rule}. argument \d"):
+        kernel([w], *[[]] * (lists - 2), (w.copy(),), *[0.5] * numbers, *flags)
+    np.testing.assert_array_equal(w, 1)
