@@ -19,12 +19,16 @@ struct ChannelsLastMaximum<E: Real>: ParallelTask {
         let perRow = shape.output.w &* shape.channels &* (shape.windowWork &+ 2)
         let rowsPerTask = Swift.max(1, divide(1 << 16, by: perRow))
         return parallel(
-            pieces(rows, rowsPerTask), cost: rows &* perRow / 8,
+            pieces(rows, rowsPerTask), cost: rows &* perRow / 16,
             ChannelsLastMaximum(
                 shape: shape, output: output, indices: indices, input: input, rows: rows, rowsPerTask: rowsPerTask))
     }
 
     func run(_ index: Int, worker: Int) {
+        if indices == nil { run(index, places: false) } else { run(index, places: true) }
+    }
+
+    @inline(__always) private func run(_ index: Int, places: Bool) {
         var row = index &* rowsPerTask
         let end = Swift.min(rows, row &+ rowsPerTask)
         while row < end {
@@ -36,7 +40,7 @@ struct ChannelsLastMaximum<E: Real>: ParallelTask {
             var target = row &* shape.output.w &* shape.channels
             var w = 0
             while w < shape.output.w {
-                one(from, d, h, w, target)
+                one(from, d, h, w, target, places: places)
                 target &+= shape.channels
                 w &+= 1
             }
@@ -44,7 +48,8 @@ struct ChannelsLastMaximum<E: Real>: ParallelTask {
         }
     }
 
-    @inline(__always) private func one(_ from: UnsafePointer<E>, _ d: Int, _ h: Int, _ w: Int, _ target: Int) {
+    @inline(__always)
+    private func one(_ from: UnsafePointer<E>, _ d: Int, _ h: Int, _ w: Int, _ target: Int, places: Bool) {
         let width = E.Lanes.width
         let (ds, hs, ws) = (shape.d.inside(d), shape.h.inside(h), shape.w.inside(w))
         if ds.from >= ds.to || hs.from >= hs.to || ws.from >= ws.to {
@@ -56,42 +61,44 @@ struct ChannelsLastMaximum<E: Real>: ParallelTask {
             }
             return
         }
-        let (d0, h0, w0) = (shape.d.start(d), shape.h.start(h), shape.w.start(w))
-        let first = place(d0, h0, w0, ds.from, hs.from, ws.from)
+        let corner = (shape.d.start(d), shape.h.start(h), shape.w.start(w))
+        let first = place(corner.0, corner.1, corner.2, ds.from, hs.from, ws.from)
+        let (wide, high) = (shape.w.dilation, shape.h.dilation &* shape.input.w)
+        let deep = shape.d.dilation &* shape.input.h &* shape.input.w
+        let window = WindowElements<E>(
+            counts: Space(ds.to &- ds.from, hs.to &- hs.from, ws.to &- ws.from),
+            steps: Space(deep &* shape.channels, high &* shape.channels, wide &* shape.channels),
+            places: (E(deep), E(high), E(wide)))
+        let start = from + first &* shape.channels
         var c = 0
         while c < shape.channels {
-            let count = Swift.min(width, shape.channels &- c)
-            let start = from + (first &* shape.channels &+ c)
-            var best = E.Lanes.loadUpTo(start, count)
-            var at = E.Lanes.zero
-            var sum = E.Lanes.zero
-            var kd = ds.from
-            while kd < ds.to {
-                var kh = hs.from
-                while kh < hs.to {
-                    let line = place(d0, h0, w0, kd, kh, ws.from) &- first
-                    var step = 0
-                    while step < ws.to &- ws.from {
-                        let offset = line &+ step &* shape.w.dilation
-                        let value = E.Lanes.loadUpTo(start + offset &* shape.channels, count)
-                        at = E.Lanes.select(E.Lanes.less(best, value), E.Lanes(repeating: E(offset)), at)
-                        best = E.Lanes.max(value, best)
-                        sum = sum + value
-                        step &+= 1
-                    }
-                    kh &+= 1
-                }
-                kd &+= 1
-            }
-            // The sum is NaN where an element is, and for opposite infinities.
-            if E.Lanes.anyBeyond(sum, E.infinity) {
-                careful(from, (d0, h0, w0), ds, hs, ws, c, count, target)
-            } else {
-                best.storeUpTo(output + target + c, count)
-                if let indices { at.storeIndices(indices + target + c, base: first, step: 0, count: count) }
-            }
-            c &+= width
+            let four = c &+ 4 &* width <= shape.channels
+            let count = four ? 4 &* width : Swift.min(width, shape.channels &- c)
+            let done =
+                four
+                ? several(Vectors<4>.self, window, start + c, width, first, target &+ c, places: places)
+                : several(Vectors<1>.self, window, start + c, count, first, target &+ c, places: places)
+            if !done { careful(from, corner, ds, hs, ws, c, count, target) }
+            c &+= count
         }
+    }
+
+    /// Vectors of channels of one window; false, with nothing stored, where there may be a NaN.
+    @inline(__always)
+    private func several<let vectors: Int>(
+        _ some: Vectors<vectors>.Type, _ window: WindowElements<E>, _ start: UnsafePointer<E>, _ valid: Int,
+        _ first: Int, _ target: Int, places: Bool
+    ) -> Bool {
+        let width = E.Lanes.width
+        var best = InlineArray<vectors, E.Lanes> { _ in .zero }
+        var at = InlineArray<vectors, E.Lanes> { _ in .zero }
+        if E.Lanes.anyBeyond(window.maxima(some, start, valid, places: places, &best, &at), E.infinity) { return false }
+        for i in 0..<vectors {
+            let to = target &+ i &* width
+            best[unchecked: i].storeUpTo(output + to, valid)
+            if places, let indices { at[unchecked: i].storeIndices(indices + to, base: first, step: 0, count: valid) }
+        }
+        return true
     }
 
     @inline(__always)
@@ -101,7 +108,7 @@ struct ChannelsLastMaximum<E: Real>: ParallelTask {
     }
 
     /// `count` channels of one window, one by one: the last NaN wins, else the first of the largest.
-    private func careful(
+    @inline(never) private func careful(
         _ from: UnsafePointer<E>, _ corner: (Int, Int, Int), _ ds: (from: Int, to: Int), _ hs: (from: Int, to: Int),
         _ ws: (from: Int, to: Int), _ first: Int, _ count: Int, _ target: Int
     ) {

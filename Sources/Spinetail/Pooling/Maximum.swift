@@ -36,136 +36,72 @@ private func forward<E: Real>(
                 shape: shape, output: y, indices: places, input: UnsafePointer(x), rows: rows, rowsPerTask: rowsPerTask)
         )
     }
+    var task = MaximumRows<E>(
+        shape: shape, output: y, indices: places, input: UnsafePointer(x), rows: rows, rowsPerTask: rowsPerTask)
+    guard let lines = MaximumLines<E>(shape) else {
+        return parallel(pieces(rows, rowsPerTask), cost: rows &* perRow, task)
+    }
+    let workers = workerLimit()
+    guard let memory = Scratch.take(workers &* lines.bytes) else { return Status.noMemory }
+    defer { Scratch.give(memory) }
+    task.lines = lines
+    task.scratch = memory
     return parallel(
-        pieces(rows, rowsPerTask), cost: rows &* perRow / 4,
-        MaximumRows<E>(
-            shape: shape, output: y, indices: places, input: UnsafePointer(x), rows: rows, rowsPerTask: rowsPerTask))
+        pieces(rows, rowsPerTask), cost: rows &* (perRow / 16 &+ shape.output.w / 4 &+ 16), workers: workers, task)
 }
 
-/// Rows of the output. Windows that lie inside the input are taken as vectors along the width.
-private struct MaximumRows<E: Real>: ParallelTask {
+/// Rows of the output.
+struct MaximumRows<E: Real>: ParallelTask {
     let shape: PoolingShape
     let output: UnsafeMutablePointer<E>
     let indices: UnsafeMutablePointer<Int32>?
     let input: UnsafePointer<E>
     let rows: Int
     let rowsPerTask: Int
+    var lines: MaximumLines<E>? = nil
+    var scratch: UnsafeMutableRawPointer? = nil
 
     func run(_ index: Int, worker: Int) {
         var row = index &* rowsPerTask
         let end = Swift.min(rows, row &+ rowsPerTask)
-        var h = remainder(row, by: shape.output.h)
-        var rest = divide(row, by: shape.output.h)
-        var d = remainder(rest, by: shape.output.d)
-        rest = divide(rest, by: shape.output.d)
-        var plane = input + rest &* shape.input.count
-        while row < end {
-            run(plane, d: d, h: h, output + row &* shape.output.w, indices.map { $0 + row &* shape.output.w })
-            row &+= 1
-            h &+= 1
-            if h == shape.output.h {
-                h = 0
-                d &+= 1
-                if d == shape.output.d {
-                    d = 0
-                    plane += shape.input.count
-                }
-            }
-        }
-    }
-
-    @inline(__always)
-    private func run(
-        _ plane: UnsafePointer<E>, d: Int, h: Int, _ out: UnsafeMutablePointer<E>,
-        _ places: UnsafeMutablePointer<Int32>?
-    ) {
-        let ds = shape.d.inside(d)
-        let hs = shape.h.inside(h)
-        let d0 = shape.d.start(d)
-        let h0 = shape.h.start(h)
-        var whole = shape.w.whole
-        let span =
-            ((ds.to &- ds.from) &* shape.d.dilation &* shape.input.h &+ shape.h.kernel &* shape.h.dilation)
-            &* shape.input.w
-        // Places within a window are counted in the element type, exactly up to 2²⁴.
-        if ds.from == ds.to || hs.from == hs.to || shape.w.stride > 2 || span >= 1 << 24 { whole = (0, 0) }
-        var w = 0
-        while w < whole.from {
-            one(plane, d0, h0, w, ds, hs, out, places)
-            w &+= 1
-        }
-        while w < whole.to {
-            let count = Swift.min(E.Lanes.width, whole.to &- w)
-            if places == nil && count == E.Lanes.width {
-                several(plane, d0, h0, w, ds, hs, out, nil, count: E.Lanes.width)
+        if let lines, let scratch {
+            let values = (scratch + worker &* lines.bytes).assumingMemoryBound(to: E.self)
+            if indices == nil {
+                run(lines, row, end, values, places: false)
             } else {
-                several(plane, d0, h0, w, ds, hs, out, places, count: count)
-            }
-            w &+= count
-        }
-        while w < shape.output.w {
-            one(plane, d0, h0, w, ds, hs, out, places)
-            w &+= 1
-        }
-    }
-
-    /// `count` neighbouring windows, all inside along the width.
-    @inline(__always)
-    private func several(
-        _ plane: UnsafePointer<E>, _ d0: Int, _ h0: Int, _ w: Int, _ ds: (from: Int, to: Int),
-        _ hs: (from: Int, to: Int), _ out: UnsafeMutablePointer<E>, _ places: UnsafeMutablePointer<Int32>?, count: Int
-    ) {
-        let w0 = shape.w.start(w)
-        let first =
-            ((d0 &+ ds.from &* shape.d.dilation) &* shape.input.h &+ h0 &+ hs.from &* shape.h.dilation) &* shape.input.w
-            &+ w0
-        var best = take(plane + first, count)
-        var place = E.Lanes.zero
-        var sum = E.Lanes.zero
-        var kd = ds.from
-        while kd < ds.to {
-            var kh = hs.from
-            while kh < hs.to {
-                let line =
-                    ((d0 &+ kd &* shape.d.dilation) &* shape.input.h &+ h0 &+ kh &* shape.h.dilation) &* shape.input.w
-                    &+ w0
-                var kw = 0
-                while kw < shape.w.kernel {
-                    let at = line &+ kw &* shape.w.dilation
-                    let value = take(plane + at, count)
-                    let larger = E.Lanes.less(best, value)
-                    sum = sum + value
-                    best = E.Lanes.max(value, best)
-                    if places != nil {
-                        place = E.Lanes.select(larger, E.Lanes(repeating: E(at &- first)), place)
-                    }
-                    kw &+= 1
-                }
-                kh &+= 1
-            }
-            kd &+= 1
-        }
-        // The sum is NaN where an element is, and for opposite infinities.
-        if E.Lanes.anyBeyond(sum, E.infinity) {
-            var i = w
-            while i < w &+ count {
-                one(plane, d0, h0, i, ds, hs, out, places)
-                i &+= 1
+                run(lines, row, end, values, places: true)
             }
             return
         }
-        if count == E.Lanes.width { best.store(out + w) } else { best.store(out + w, count: count) }
-        if let places { place.storeIndices(places + w, base: first, step: shape.w.stride, count: count) }
-    }
-
-    @inline(__always) private func take(_ p: UnsafePointer<E>, _ count: Int) -> E.Lanes {
-        if shape.w.stride == 1 {
-            return count == E.Lanes.width ? E.Lanes.load(p) : E.Lanes.load(p, count: count, fill: 0)
+        var here = start(row)
+        while row < end {
+            single(here, from: 0, to: shape.output.w, row &* shape.output.w)
+            here.next(shape, 1)
+            row &+= 1
         }
-        return count == E.Lanes.width ? E.Lanes.loadSecond(p) : E.Lanes.loadSecond(p, count: count)
     }
 
-    /// One window, wherever it lies.
+    @inline(__always) func start(_ row: Int) -> PoolingRow<E> {
+        let layer = divide(row, by: shape.output.h)
+        let image = divide(layer, by: shape.output.d)
+        return PoolingRow(
+            plane: input + image &* shape.input.count, d: layer &- image &* shape.output.d,
+            h: row &- layer &* shape.output.h)
+    }
+
+    /// Windows `from` to `to` of a row one by one, wherever they lie; `target` is the row's first result.
+    func single(_ row: PoolingRow<E>, from: Int, to: Int, _ target: Int) {
+        let (ds, hs) = (shape.d.inside(row.d), shape.h.inside(row.h))
+        let (d0, h0) = (shape.d.start(row.d), shape.h.start(row.h))
+        var w = from
+        while w < to {
+            one(row.plane, d0, h0, w, ds, hs, output + target, indices.map { $0 + target })
+            w &+= 1
+        }
+    }
+
+    /// The last NaN wins, else the first of the largest.
+    @inline(never)
     private func one(
         _ plane: UnsafePointer<E>, _ d0: Int, _ h0: Int, _ w: Int, _ ds: (from: Int, to: Int),
         _ hs: (from: Int, to: Int), _ out: UnsafeMutablePointer<E>, _ places: UnsafeMutablePointer<Int32>?

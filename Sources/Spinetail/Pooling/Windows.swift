@@ -26,6 +26,7 @@ struct PoolingAxis {
     @inline(__always) func inside(_ index: Int) -> (from: Int, to: Int) {
         let first = start(index)
         if adaptive { return (0, pieces((index &+ 1) &* input, output) &- first) }
+        if first >= 0 && first &+ (kernel &- 1) &* dilation < input { return (0, kernel) }
         let from = first < 0 ? pieces(0 &- first, dilation) : 0
         let to = first >= input ? 0 : Swift.min(kernel, pieces(input &- first, dilation))
         return (from, Swift.max(from, to))
@@ -94,7 +95,8 @@ struct PoolingShape {
         let kernel = Space(p.pointee.kernel)
         let stride = Space(p.pointee.stride)
         let padding = Space(p.pointee.padding)
-        let dilation = Space(p.pointee.dilation)
+        let adaptive = p.pointee.adaptive != 0
+        let dilation = adaptive ? Space.ones : Space(p.pointee.dilation)  // windows have no gaps
         let limit = 1 << 31
         if kernel.smallest < 1 || stride.smallest < 1 || dilation.smallest < 1 || padding.smallest < 0
             || kernel.largest >= limit || stride.largest >= limit || dilation.largest >= limit
@@ -103,7 +105,6 @@ struct PoolingShape {
             return Status.parameter(parameter)
         }
         if input.count == 0 && output.count != 0 { return Status.shape(i) }
-        let adaptive = p.pointee.adaptive != 0
         d = PoolingAxis(
             input: input.d, output: output.d, kernel: kernel.d, stride: stride.d, padding: padding.d,
             dilation: dilation.d, adaptive: adaptive)

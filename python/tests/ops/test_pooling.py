@@ -83,6 +83,39 @@ def test_maximum(case, dtype, kind):
     np.testing.assert_allclose(result, dx.reshape(shape), rtol=20 * np.finfo(dtype).eps, atol=20 * np.finfo(dtype).eps)
 
 
+# Rows in several parts, windows as long as a part, more than one row or layer, one window, few rows in many planes.
+LONG = [
+    ((1, 2, 2500), (3,), (2,), (1,), (1,), False),
+    ((1, 1, 2111), (2,), (1,), (0,), (700,), True),
+    ((1, 2, 5, 2300), (3, 5), (2, 2), (1, 2), (1, 1), True),
+    ((1, 1, 1500), (1500,), (1500,), (0,), (1,), False),
+    ((2, 1, 4, 6, 40), (2, 3, 3), (1, 2, 2), (1, 1, 1), (1, 2, 1), False),
+    ((9, 7, 3, 3), (3, 3), (2, 2), (1, 1), (1, 1), False),
+    ((1, 3, 60, 70), (5, 5), (1, 1), (2, 2), (1, 1), False),
+]
+
+
+@pytest.mark.parametrize("case", LONG, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["ties", "nan", "plain"])
+def test_maximum_of_long_rows(case, dtype, kind):
+    test_maximum.hypothesis.inner_test(case, dtype, kind)
+    shape, *parameters = case
+    x = values(shape, dtype, kind)
+    plan = ops.plan_max(len(shape) - 2, shape, *parameters)
+    np.testing.assert_array_equal(ops.maximum(plan, x, False)[0], ops.maximum(plan, x)[0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_maximum_of_what_is_all_infinite(dtype):
+    x = np.full((1, 70, 7, 9), -np.inf, dtype)
+    for array in (x, np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)):
+        y, places = ops.max_pool(array, 3, 2, 1)
+        assert (y == -np.inf).all()
+        rows, columns = np.maximum(2 * np.arange(4) - 1, 0), np.maximum(2 * np.arange(5) - 1, 0)
+        np.testing.assert_array_equal(places[0, 0], rows[:, None] * 9 + columns)
+
+
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases(), st.sampled_from(DTYPES), st.booleans(), st.sampled_from([None, 3, -2]))
 def test_average(case, dtype, include, override):
