@@ -1,13 +1,16 @@
 import CSpinetail
 
-/// Depthwise convolution with channels in the lanes: a task makes a row of pixels, some at a time for each vector of
-/// channels, so that a vector of weights serves all of them.
+/// Depthwise convolution with channels in the lanes: a task makes some rows of pixels.
 extension ChannelsLast {
     func runDepthwise() -> Int32 {
         let size = MemoryLayout<E>.size
         let workers = workerLimit()
         let weightBytes = prepared == nil ? roundUp(packedElements &* size, 64) : 0
-        let workerBytes = roundUp(Swift.max(1, tapCount) &* MemoryLayout<DepthwiseTap>.stride, 64)
+        // Rows that a task makes: many, since the next one sees two of the same rows, but four tasks or more.
+        let bands = pieces(grid.h, Swift.min(14, pieces(images &* grid.d &* grid.h, 4)))
+        let band = pieces(grid.h, bands)
+        let workerBytes = roundUp(
+            band &* (8 &+ Swift.max(1, tapCount) &* MemoryLayout<DepthwiseTap>.stride), 64)
         guard let memory = Scratch.take(weightBytes &+ workers &* workerBytes) else { return Status.noMemory }
         defer { Scratch.give(memory) }
         let packed = memory.assumingMemoryBound(to: E.self)
@@ -16,38 +19,80 @@ extension ChannelsLast {
             if status != Status.ok { return status }
         }
         return parallel(
-            images &* grid.d &* grid.h, cost: pixels &* groups &* (tapCount &+ 4) / 32, workers: workers,
-            DepthwiseRow(
+            images &* grid.d &* bands, cost: pixels &* groups &* (tapCount &+ 4) / 32, workers: workers,
+            DepthwiseRows(
                 job: self, weights: prepared ?? UnsafePointer(packed), weightRow: roundUp(groups, E.Lanes.width),
-                scratch: memory + weightBytes, workerBytes: workerBytes))
+                bands: bands, band: band, scratch: memory + weightBytes, workerBytes: workerBytes))
     }
 }
 
 /// A tap that a row of pixels sees.
-private struct DepthwiseTap {
+struct DepthwiseTap {
     var w: Int  // its offset along the row
     var source: Int  // and in elements, from the image's start
     var weight: Int
 }
 
-private enum Pixels<let count: Int> {}
+enum Pixels<let count: Int> {}
 
-private struct DepthwiseRow<E: Real>: ParallelTask {
+struct DepthwiseRows<E: Real>: ParallelTask {
     let job: ChannelsLast<E>
     let weights: UnsafePointer<E>
     let weightRow: Int
+    let bands: Int  // of a plane
+    let band: Int  // rows
     let scratch: UnsafeMutableRawPointer
     let workerBytes: Int
 
     func run(_ index: Int, worker: Int) {
-        let h = remainder(index, by: job.grid.h)
-        let plane = divide(index, by: job.grid.h)
-        let d = remainder(plane, by: job.grid.d)
+        let plane = divide(index, by: bands)
         let image = divide(plane, by: job.grid.d)
-        let taps = (scratch + worker &* workerBytes).assumingMemoryBound(to: DepthwiseTap.self)
-        let count = listTaps(d, h, into: taps)
+        let d = plane &- image &* job.grid.d
+        let first = (index &- plane &* bands) &* band
+        let rows = Swift.min(band, job.grid.h &- first)
+        let memory = scratch + worker &* workerBytes
+        let counts = memory.assumingMemoryBound(to: Int.self)
+        let taps = (memory + 8 &* band).assumingMemoryBound(to: DepthwiseTap.self)
+        var i = 0
+        while i < rows {
+            (counts + i).initialize(to: listTaps(d, first &+ i, into: taps + i &* job.tapCount))
+            i &+= 1
+        }
         let from = job.source + image &* job.extent.count &* job.groups
-        let to = job.result + job.place(image, d, h, 0)
+        let to = job.result + job.place(image, d, first, 0)
+        let resultRow = job.resultStep.h &* job.resultExtent.w &* job.resultChannels
+        let whole = job.groups &- remainder(job.groups, by: E.Lanes.width)
+        // Channels of three rows that the first-level cache holds.
+        let bytes = 3 &* job.grid.w &* job.step.w &* MemoryLayout<E.Lanes>.size
+        let block = Swift.max(2, divide(1 << 15, by: bytes)) &* E.Lanes.width
+        var c = 0
+        while c < whole {
+            let end = Swift.min(whole, c &+ block)
+            i = 0
+            while i < rows {
+                let row = UnsafePointer(taps + i &* job.tapCount)
+                if isThree(row, counts[i]) { slide(row, counts[i], from, to + i &* resultRow, c, end) }
+                i &+= 1
+            }
+            c = end
+        }
+        i = 0
+        while i < rows {
+            let row = UnsafePointer(taps + i &* job.tapCount)
+            let done = isThree(row, counts[i]) ? whole : 0
+            if done < job.groups { tiles(row, counts[i], from, to + i &* resultRow, channel: done) }
+            job.finish?.apply(
+                to: to + i &* resultRow, cRow: job.groups, row: (plane &* job.grid.h &+ first &+ i) &* job.grid.w,
+                column: 0, rows: job.grid.w, columns: job.groups)
+            i &+= 1
+        }
+    }
+
+    /// All taps, from a channel on.
+    private func tiles(
+        _ taps: UnsafePointer<DepthwiseTap>, _ count: Int, _ from: UnsafePointer<E>, _ to: UnsafeMutablePointer<E>,
+        channel: Int
+    ) {
         // Pixels whose taps are all inside.
         var low = 0
         var high = 0
@@ -63,21 +108,16 @@ private struct DepthwiseRow<E: Real>: ParallelTask {
         var w = 0
         while w < job.grid.w {
             if w < inner || w >= outer {
-                row(Pixels<1>.self, w, from, to, taps, count, checks: true)
+                row(Pixels<1>.self, w, channel, from, to, taps, count, checks: true)
                 w &+= 1
-            } else if w &+ 8 <= outer {
-                row(Pixels<8>.self, w, from, to, taps, count, checks: false)
-                w &+= 8
             } else if w &+ 4 <= outer {
-                row(Pixels<4>.self, w, from, to, taps, count, checks: false)
+                row(Pixels<4>.self, w, channel, from, to, taps, count, checks: false)
                 w &+= 4
             } else {
-                row(Pixels<1>.self, w, from, to, taps, count, checks: false)
+                row(Pixels<1>.self, w, channel, from, to, taps, count, checks: false)
                 w &+= 1
             }
         }
-        job.finish?.apply(
-            to: to, cRow: job.groups, row: index &* job.grid.w, column: 0, rows: job.grid.w, columns: job.groups)
     }
 
     private func listTaps(_ d: Int, _ h: Int, into taps: UnsafeMutablePointer<DepthwiseTap>) -> Int {
@@ -99,12 +139,12 @@ private struct DepthwiseRow<E: Real>: ParallelTask {
 
     @inline(never)
     private func row<let pixels: Int>(
-        _ some: Pixels<pixels>.Type, _ w: Int, _ from: UnsafePointer<E>, _ to: UnsafeMutablePointer<E>,
-        _ taps: UnsafePointer<DepthwiseTap>, _ count: Int, checks: Bool
+        _ some: Pixels<pixels>.Type, _ w: Int, _ channel: Int, _ from: UnsafePointer<E>,
+        _ to: UnsafeMutablePointer<E>, _ taps: UnsafePointer<DepthwiseTap>, _ count: Int, checks: Bool
     ) {
         let width = E.Lanes.width
         let out = to + w &* job.resultStep.w &* job.groups
-        var c = 0
+        var c = channel
         while c &+ width <= job.groups {
             tile(some, w, c, width, from, out, taps, count, checks: checks)
             c &+= width

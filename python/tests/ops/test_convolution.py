@@ -182,11 +182,35 @@ SQUARE = [
 ]
 
 
+# The same with channels last: vectors of channels and a rest, images without an inside, other windows of three columns.
+WIDE = [
+    *(
+        (2, 37, e, 37, (3, 3), *how, (1, 1), 37)
+        for e in ((1, 1), (1, 5), (3, 2), (7, 7), (9, 30))
+        for how in (SAME, HALF)
+    ),
+    *(
+        (1, 70, (33, 8), 70, (3, 3), (s, s), b, a, (1, 1), 70)
+        for s in (1, 2)
+        for b, a in (((0, 2), (3, 0)), ((4, 4),) * 2)
+    ),
+    (2, 20, (9, 8), 20, (2, 3), (1, 2), (1, 1), (0, 1), (1, 1), 20),
+    (1, 20, (5, 4, 9), 20, (3, 1, 3), (1, 2, 1), (1, 0, 1), (1, 0, 1), (1, 1, 1), 20),
+]
+
+
 @pytest.mark.parametrize("case", SQUARE, ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("relu", [False, True])
 def test_depthwise(case, dtype, relu):
     test_forward_and_gradients.hypothesis.inner_test(case, dtype, relu)
+
+
+@pytest.mark.parametrize("case", WIDE, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_depthwise_with_channels_last(case, dtype):
+    test_channels_last.hypothesis.inner_test(case, dtype, False)
+    test_channels_last.hypothesis.inner_test(case, dtype, True)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -213,7 +237,7 @@ def test_larger(case, dtype):
     test_channels_last.hypothesis.inner_test(case, dtype, True)
 
 
-@pytest.mark.parametrize("case", [*LARGER, *SQUARE[-16:]], ids=str)
+@pytest.mark.parametrize("case", [*LARGER, *SQUARE[-16:], *WIDE[-8:]], ids=str)
 @pytest.mark.parametrize("turn", [np.asarray, last])
 def test_threads_do_not_change_a_bit(case, turn):
     x, w, b = arrays(case, np.float32)

@@ -17,7 +17,7 @@ from spinetail.ops.prepared_convolution import ACTIVATIONS, Prepared
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import reference_convolution as reference
-from ops.test_convolution import DTYPES, LARGER, SQUARE, arrays, assert_close, cases, last
+from ops.test_convolution import DTYPES, LARGER, SQUARE, WIDE, arrays, assert_close, cases, last
 
 
 def prepared(case, dtype, activation="none"):
@@ -48,7 +48,7 @@ def test_sums(case, dtype, name, adds):
     assert_close(layer(x[0], r[0] if adds else None), wide[0], bound[0], terms)
 
 
-@pytest.mark.parametrize("case", [*LARGER, *SQUARE[::5]], ids=str)
+@pytest.mark.parametrize("case", [*LARGER, *SQUARE[::5], *WIDE], ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_larger(case, dtype):
     test_sums.hypothesis.inner_test(case, dtype, "relu", True)
