@@ -112,8 +112,10 @@ class _Fused(convolution._Conv):
                 f"[{self._get_name()}] it is for inference, but is in training mode: call eval(), and to train the "
                 "model, fuse it without prepare=True"
             )
-        input = _tensor(input)
-        residual = residual if residual is None else _tensor(residual)
+        if not isinstance(input, Tensor):
+            input = _tensor(input)
+        if residual is not None:
+            residual = _tensor(residual)
         if enabled() and any(t is not None and t._requires_grad for t in (input, residual, self.weight, self.bias)):
             return self._recorded(input, residual)
         if self.padding_mode != "zeros":
@@ -140,8 +142,11 @@ class _Fused(convolution._Conv):
         """Whether the weights are prepared, and have not been changed since."""
         if self._prepared is None:
             return False
-        (weight, bias, *versions), (w, b, *before) = self._source(), self._made_of
-        return weight is w and bias is b and versions == before
+        weight, bias = self.weight, self.bias
+        w, b, version, other = self._made_of
+        if weight._array is not w or weight._version != version:
+            return False
+        return b is None if bias is None else bias._array is b and bias._version == other
 
     def _prepare(self) -> Prepared:
         source = self._source()

@@ -37,6 +37,7 @@ class Way(NamedTuple):
     parameters: tuple[int, ...]  # with the algorithm that was chosen
     prepared: np.ndarray
     memory: tuple[int, ...]  # the output's shape as it lies in memory
+    direct: bool  # whether arrays need no batch axis and no other dtype
 
 
 class Prepared:
@@ -81,6 +82,12 @@ class Prepared:
         if type(input) is not np.ndarray or input.dtype is not self.dtype:
             self._check("input", input)
         way = self._ways.get((input.shape, planned())) or self._find(input)
+        if way.direct:  # what is not laid out as it should be, or wrong, the kernel refuses before it writes
+            out = residual if overwrite else None
+            try:
+                return self._run(way, out, input, residual)
+            except (TypeError, ValueError):
+                pass
         plan = way.plan
         if residual is not None:
             self._check("residual", residual)
@@ -93,20 +100,20 @@ class Prepared:
         if overwrite and residual is not None and residual.dtype == self.weight.dtype and residual.flags.writeable:
             out = residual
         else:
-            out = empty(way.memory, self.weight.dtype).transpose(self._to_first)
-        kernels.convolution_forward_prepared(
-            out,
-            self._laid(input, plan.unbatched),
-            way.prepared,
-            self.weight,
-            self.bias,
-            residual,
-            way.parameters,
-            *self._end,
-        )
+            out = None
+        out = self._run(way, out, self._laid(input, plan.unbatched), residual)
         if self.dtype != self.weight.dtype:
             out = out.astype(self.dtype)  # keeps the layout
         return out[0] if plan.unbatched else out
+
+    def _run(self, way: Way, out: np.ndarray | None, input: np.ndarray, residual: np.ndarray | None) -> np.ndarray:
+        if out is None:
+            out = empty(way.memory, self.weight.dtype).transpose(self._to_first)
+        code, alpha, beta = self._end
+        kernels.convolution_forward_prepared(
+            out, input, way.prepared, self.weight, self.bias, residual, way.parameters, code, alpha, beta
+        )
+        return out
 
     def _find(self, input: np.ndarray) -> Way:
         """The way for inputs like this one, with the weight prepared for it."""
@@ -121,7 +128,8 @@ class Prepared:
             prepared = _aligned(elements, self.weight.dtype)
             kernels.convolution_prepare(prepared, self.weight, parameters)
             self._prepared[algorithm] = prepared
-        way = Way(plan, parameters, self._prepared[algorithm], memory)
+        direct = not plan.unbatched and self.dtype == self.weight.dtype
+        way = Way(plan, parameters, self._prepared[algorithm], memory, direct)
         if len(self._ways) >= 256:  # shapes that never come back
             self._ways.clear()
         self._ways[input.shape, planned()] = way
