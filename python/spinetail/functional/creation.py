@@ -211,8 +211,8 @@ def clone(self, *, memory_format=None) -> Tensor:
     """
     if not isinstance(self, Tensor):
         expect("clone", self)
-        return checked(self).copy()
-    array = self._array.copy()
+        return checked(self).copy("K")
+    array = self._array.copy("K")
     if self._requires_grad and enabled():
         return record(array, (self,), lambda grad: (grad,), name="clone", twice=True)
     return wrap(array)

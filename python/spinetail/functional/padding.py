@@ -8,6 +8,8 @@ import numpy as np
 
 from ..autograd.tape import enabled, ndarray, record, wrap
 from ..autograd.tensor import Tensor
+from ..ops.arrays import channels_behind, channels_second
+from ..ops.convolution import is_channels_last
 
 __all__ = ["pad"]
 
@@ -43,9 +45,11 @@ def pad(input, pad, mode="constant", value=None):
     else:
         if value is not None and value != 0:
             raise ValueError(f"[pad] mode {mode!r} takes no value, got {value!r}")
-        out = x
+        last = x.ndim - len(pad) // 2 == 2 and is_channels_last(x)
+        out = channels_behind(x) if last else x
         for axis, before, after in widths:
-            out = out.take(_source(mode, out.shape[axis], before, after), axis)
+            out = out.take(_source(mode, x.shape[axis], before, after), axis - 1 if last else axis)
+        out = channels_second(out) if last else out
     if given is None:
         return out
     if not given._requires_grad or not enabled():
@@ -95,7 +99,10 @@ def _constant(x: np.ndarray, widths: list, value) -> np.ndarray:
     shape = list(x.shape)
     for axis, before, after in widths:
         shape[axis] += before + after
-    out = np.full(shape, value, x.dtype)
+    if is_channels_last(x):
+        out = channels_second(np.full((shape[0], *shape[2:], shape[1]), value, x.dtype))
+    else:
+        out = np.full(shape, value, x.dtype)
     target, source = _overlap(x.ndim, widths)
     out[target] = x[source]
     return out

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from .._native import kernels
-from .arrays import empty
+from .arrays import channels_behind, channels_second, empty
+from .convolution import is_channels_last
 
 Array = np.ndarray
 Needs = tuple[bool, bool, bool]
@@ -106,6 +107,12 @@ def batch_norm(
 
     In training, mean and scale are the batch's, and the running statistics are updated in place.
     """
+    if _is_last(input) and input.size > input.shape[1]:
+        rows = _as_rows(input)
+        output, mean, scale = batch_norm(
+            rows, running_mean, running_var, weight, bias, training, momentum, eps, name=name
+        )
+        return _as_images(output, input), mean, scale
     x = _channels(name, input)
     channels = x.shape[1]
     w = _parameter(name, "weight", weight, (channels,), x)
@@ -144,6 +151,10 @@ def batch_norm_backward(
     needs: Needs = ALL,
 ) -> Gradients:
     """The gradients of `batch_norm`."""
+    if _is_last(input) and grad_output.shape == input.shape:
+        rows, grads = _as_rows(input), _as_rows(grad_output)
+        dx, dw, db = batch_norm_backward(grads, rows, mean, scale, weight, training, needs)
+        return None if dx is None else _as_images(dx, input), dw, db
     x, g = _plain(input), _gradient("batch_norm_backward", grad_output, input)
     dx, dw, db = _outputs(x, (x.shape[1],), needs)
     w = None if weight is None else _plain(weight)
@@ -207,6 +218,21 @@ def _fits(input: Array, shape: tuple[int, ...], weight: Array | None, bias: Arra
 def _plain(array: Array) -> Array:
     """The array itself where it is C-contiguous, else a copy."""
     return array if array.flags.c_contiguous else np.array(array, order="C")
+
+
+def _is_last(array: Array) -> bool:
+    """Whether the channels lie next to each other in memory, behind all other axes."""
+    return type(array) is np.ndarray and array.dtype.char in FLOATS and is_channels_last(array)
+
+
+def _as_rows(images: Array) -> Array:
+    """(N, C, ...) seen as rows of channels, copied where they do not lie so."""
+    return _plain(channels_behind(images)).reshape(-1, images.shape[1])
+
+
+def _as_images(rows: Array, like: Array) -> Array:
+    """The way back."""
+    return channels_second(rows.reshape(like.shape[0], *like.shape[2:], like.shape[1]))
 
 
 def _input(name: str, array: Array) -> Array:

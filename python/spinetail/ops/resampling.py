@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._native import kernels
-from .arrays import empty, floating
-from .convolution import not_negative, positive, sizes
+from .arrays import channels_behind, channels_second, empty, floating
+from .convolution import is_channels_last, not_negative, positive, sizes
 from .resampling_tables import TAPS, axis
 
 RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
@@ -91,8 +91,9 @@ def resample_backward(plan: Plan, grad: np.ndarray) -> np.ndarray:
 
 def _resample(plan: Plan, x: np.ndarray, argument: str, given: tuple, wanted: tuple, way: int) -> np.ndarray:
     dtype = x.dtype
-    solid = floating("interpolate", x, argument)
-    if solid.shape != given:
+    last = type(x) is np.ndarray and is_channels_last(x)
+    solid = floating("interpolate", channels_behind(x) if last else x, argument)
+    if x.shape != given:
         raise ValueError(f"[interpolate] {argument} must have shape {given}, got {x.shape}")
     if not prod(wanted):
         return np.zeros(wanted, dtype.newbyteorder("="))
@@ -100,6 +101,8 @@ def _resample(plan: Plan, x: np.ndarray, argument: str, given: tuple, wanted: tu
         axis(plan.mode, n, o, s, plan.align, plan.antialias, solid.dtype.char)[way]
         for n, o, s in zip(plan.input[2:], plan.output[2:], plan.scales, strict=True)
     ]
+    if last:
+        return channels_second(_last(tables, solid, wanted)).astype(dtype.newbyteorder("="), copy=False)
     planes, (before, after) = prod(given[:2]), (given[2:], wanted[2:])
     if len(tables) == 1:
         out = _planes((1, planes, *before), (1, planes, *after), solid, (None, None), tables[0])
@@ -116,6 +119,16 @@ def _resample(plan: Plan, x: np.ndarray, argument: str, given: tuple, wanted: tu
         elif od == before[0] and tables[0].places is not None:
             out = _planes((planes, d, oh * ow), (planes, d, oh * ow), out, tables[0], (None, None))
     return out.reshape(wanted).astype(dtype.newbyteorder("="), copy=False)
+
+
+def _last(tables: list, x: np.ndarray, wanted: tuple) -> np.ndarray:
+    """Axis by axis, with the channels and the axes behind as one run."""
+    planes, run = x.shape[0], prod(x.shape[1:])
+    for n, o, table in zip(x.shape[1:-1], wanted[2:], tables, strict=True):
+        run //= n
+        x = _planes((planes, n, run), (planes, o, run), x, table, (None, None))
+        planes *= o
+    return x.reshape(wanted[0], *wanted[2:], wanted[1])
 
 
 def _planes(given: tuple, wanted: tuple, x: np.ndarray, vertical, horizontal) -> np.ndarray:

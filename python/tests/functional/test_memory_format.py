@@ -73,3 +73,31 @@ def test_sums_keep_the_layout(size):
     assert st.equal(turned + y, x + y)
     turned += y
     assert turned.is_contiguous(memory_format=st.channels_last) and st.equal(turned, x + y)
+
+
+@pytest.mark.parametrize("dtype", [st.float32, st.float64])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: st.nn.functional.batch_norm(x, None, None, training=True),
+        lambda x: st.nn.functional.batch_norm(x, st.zeros(6, dtype=x.dtype), st.full((6,), 2.0, dtype=x.dtype)),
+        lambda x: st.nn.functional.pad(x, (1, 2, -1, 3), value=3.0),
+        lambda x: st.nn.functional.pad(x, (1, 2, 0, 3), mode="reflect"),
+        lambda x: st.nn.functional.interpolate(x, scale_factor=2),
+        lambda x: st.nn.functional.interpolate(x, (5, 13), mode="bilinear"),
+        lambda x: st.nn.functional.interpolate(x, (5, 13), mode="bicubic", align_corners=True),
+        lambda x: st.cat([x, 2 * x], 1),
+        lambda x: x.clone(),
+    ],
+)
+def test_functions_keep_the_layout(function, dtype):
+    x = st.randn(2, 6, 7, 9, dtype=dtype)
+    turned = x.contiguous(memory_format=st.channels_last).requires_grad_()
+    x.requires_grad_()
+    wanted, found = function(x), function(turned)
+    assert wanted.is_contiguous() and found.is_contiguous(memory_format=st.channels_last)
+    assert st.allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    grad = st.randn(*wanted.shape, dtype=dtype)
+    wanted.backward(grad)
+    found.backward(grad)
+    assert st.allclose(turned.grad, x.grad, rtol=1e-4, atol=1e-5)
