@@ -160,20 +160,34 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         "PyTorch's 602",
     },
     "convolution": {
-        "depthwise 3×3/2 96→96 112², batch 16": "one thread: 96 MB move at 12.5 GB/s and PyTorch's at 13.7, where one "
-        "image moves at 25 from the caches; the multiply-adds take less than a tenth of the time",
+        "depthwise 3×3/2 96→96 112², batch 16": "one thread: 96 MB move at 11.5 to 12.5 GB/s and PyTorch's at 13.7 to "
+        "15, where memory copies at 11 and one image moves at 25 from the caches; its sums take less than a tenth",
+        "depthwise 3×3/2 96→96 112², batch 1": "one thread: 6 MB move at 17 GB/s in this run, at 25 in another "
+        "(245 µs), of 27 that the last cache copies",
+        "depthwise 3×3/2 144→144 56², batch 16": "one thread: 36 MB move at 20 GB/s, PyTorch's at 22; the last cache "
+        "copies 26",
         "depthwise 3×3/2 576→576 14², batch 16": "one thread, AMD EPYC: 23 ns a plane; two rows of 7 results share a "
         "vector, moved by permutations, where PyTorch's channels-last fills all lanes and moves none",
         "depthwise 3×3 960→960 7², batch 16": "one thread, AMD EPYC: 17 ns a plane; two rows of 7 share a vector, "
-        "moved by permutations, where PyTorch's channels-last fills all lanes and moves none",
+        "moved by permutations, where PyTorch's channels-last fills all lanes and moves none; prepared, with channels "
+        "last, 336 µs on a Xeon, PyTorch's 420",
         "7×7/2 3→64 224², batch 1": "one thread, AMD EPYC, perf: the tiles take 2.2 of 2.6 ms, 2.0 at the limit, and "
         "packing the pixels 0.3",
         "small 5×5 6→16 14², batch 16": "one thread, AMD EPYC: 5.8 µs an image, of which the multiply-adds take 4.6 at "
         "the limit",
+        "small 3×3 16→32 8², batch 1": "one thread: 8.7 µs in some processes, 12.8 to 13.5 in others "
+        "(onnxruntime 12.4), why was not found; prepared 6.4; the multiply-adds take 3.3 at the limit",
+        "small 3×3 16→32 8², batch 16": "two threads: by Winograd, whose weights are transformed at every call, "
+        "one takes 55 µs and two 46 to 61, why was not found; prepared 29",
+        "small 3×3 1→16 8², batch 16": "one thread: 9.8 to 10.1 µs measured alone (16.2 in turns), onnxruntime 15.3",
         "3×3/2 64→128 32², batch 16 train": "one thread, AMD EPYC: forward, to the input and to the weights 6.5, 8.4 "
         "and 6.9 ms (5.2 at the limit), PyTorch's channels-last 5.9, 6.1 and 7.2: of the forward pass the tiles are "
         "three quarters, copying pixels to planes an eighth; to the input each phase of the stride stores every "
         "second place",
+    },
+    "pooling": {
+        "nearest 56×56 to 112×112, 64 channels, batch 16, forward": "two threads: 64 MB move at 26 GB/s in this run, "
+        "at 31 to 35 alone (1.85 to 2.08 ms), PyTorch's at 33; memory copies 21, the last cache 53",
     },
     "network": {
         "ResNet-50, one image of 224×224": "one thread, AMD EPYC, each layer alone: convolutions take 65 to 68 ms, "
