@@ -12,6 +12,8 @@ struct ChannelsLastCut<E: Real> {
     let panelElements: Int
     /// Whether pixels are rows of the product as they stand, and not packed.
     let isStanding: Bool
+    /// Or in a copy of some rows of the image with its margins, of `line` elements each.
+    let strip: ChannelsLastStrip?
 
     /// Packed pixels of a block, and the depth whose weights stay in the second-level cache.
     private static var blockBytes: Int { 512 << 10 }
@@ -23,8 +25,12 @@ struct ChannelsLastCut<E: Real> {
         let size = MemoryLayout<E>.size
         let highest = DirectPanel<E>.highest
         isStanding = job.isPointwise && remainder(job.sourceChannels &* size, by: 4096) != 0
-        pitch = isStanding ? job.sourceChannels : roundUp(Swift.max(1, job.depth), 64 / size) &+ 64 / size
-        depthBlocks = Swift.max(1, pieces(job.depth, Self.depthBytes / size))
+        strip = isStanding ? nil : ChannelsLastStrip(job)
+        pitch =
+            isStanding
+            ? job.sourceChannels
+            : strip.map { $0.step } ?? roundUp(Swift.max(1, job.depth), 64 / size) &+ 64 / size
+        depthBlocks = strip == nil ? Swift.max(1, pieces(job.depth, Self.depthBytes / size)) : 1
         depth = pieces(job.depth, depthBlocks)
         panels = pieces(job.rows, Tile<E>.columns)
         panelElements = job.depth &* Tile<E>.columns
@@ -32,8 +38,8 @@ struct ChannelsLastCut<E: Real> {
         let most = Swift.min(job.pixels, Swift.max(4 &* highest, Swift.min(8 &* highest, fitting)))
         var count = pieces(job.pixels, most)
         if count > 1 { count = Swift.max(count, Swift.min(roundUp(count, 4), job.pixels / highest)) }
-        block = pieces(job.pixels, count)
-        blocks = pieces(job.pixels, block)
+        block = strip.map { $0.rows &* job.grid.w } ?? pieces(job.pixels, count)
+        blocks = strip.map { job.images &* pieces(job.grid.h, $0.rows) } ?? pieces(job.pixels, block)
         // Each part packs all pixels, so there are no more than the threads need.
         let wanted = workers == 1 ? 1 : 2 &* workers
         parts = Swift.max(1, Swift.min(panels, pieces(wanted, Swift.max(1, blocks &* job.groups))))
@@ -47,19 +53,19 @@ extension ChannelsLast {
         let cut = ChannelsLastCut(self, workers)
         let spanBytes = roundUp(Swift.max(1, tapCount) &* MemoryLayout<Span>.stride, 64)
         let weightBytes = prepared == nil ? roundUp(packedElements &* size, 4096) : 0
-        let packedPixel = (cut.isStanding ? 0 : cut.pitch) &+ Tile<E>.columns
-        let workerBytes = roundUp(cut.block &* packedPixel &* size, 4096) &+ spanBytes &+ 128
+        let packed = cut.isStanding ? 0 : cut.strip.map { $0.sourceRows &* $0.line } ?? cut.block &* cut.pitch
+        let workerBytes = roundUp((packed &+ cut.block &* Tile<E>.columns) &* size, 4096) &+ spanBytes &+ 128
         guard let memory = Scratch.take(weightBytes &+ workers &* workerBytes) else { return Status.noMemory }
         defer { Scratch.give(memory) }
-        let packed = memory.assumingMemoryBound(to: E.self)
+        let weights = memory.assumingMemoryBound(to: E.self)
         if prepared == nil {
-            let status = packWeights(into: packed, workers: workers)
+            let status = packWeights(into: weights, workers: workers)
             if status != Status.ok { return status }
         }
         return parallel(
             groups &* cut.blocks &* cut.parts, cost: pixels &* resultChannels &* (depth &+ 16) / 56, workers: workers,
             ChannelsLastBlock(
-                job: self, cut: cut, weights: prepared ?? UnsafePointer(packed), scratch: memory + weightBytes,
+                job: self, cut: cut, weights: prepared ?? UnsafePointer(weights), scratch: memory + weightBytes,
                 workerBytes: workerBytes, spanBytes: spanBytes))
     }
 }
@@ -79,12 +85,21 @@ private struct ChannelsLastBlock<E: Real>: ParallelTask {
         let number = remainder(rest, by: cut.blocks)
         let group = divide(rest, by: cut.blocks)
         let memory = scratch + worker &* workerBytes
-        let first = number &* cut.block
-        let count = Swift.min(cut.block, job.pixels &- first)
+        var first = number &* cut.block
+        var count = Swift.min(cut.block, job.pixels &- first)
         let tile = (memory + spanBytes).assumingMemoryBound(to: E.self)
+        let packed = tile + cut.block &* Tile<E>.columns
         var pixels = job.source + (first &* job.sourceChannels &+ group &* job.channels)
-        if !cut.isStanding {
-            let packed = tile + cut.block &* Tile<E>.columns
+        if let strip = cut.strip {
+            let strips = pieces(job.grid.h, strip.rows)
+            let image = divide(number, by: strips)
+            let h = remainder(number, by: strips) &* strip.rows
+            let rows = Swift.min(strip.rows, job.grid.h &- h)
+            first = (image &* job.grid.h &+ h) &* job.grid.w
+            count = rows &* job.grid.w
+            job.copyRows(strip, image: image, h: h, rows: rows, into: packed)
+            pixels = UnsafePointer(packed)
+        } else if !cut.isStanding {
             let spans = memory.assumingMemoryBound(to: Span.self)
             let spanCount = job.listSpans(from: 0, to: job.depth, group: group, into: spans)
             job.pack(first: first, count: count, spans, spanCount, into: packed, pitch: cut.pitch)
@@ -98,7 +113,18 @@ private struct ChannelsLastBlock<E: Real>: ParallelTask {
             let b = weights + (group &* cut.panels &+ panel) &* cut.panelElements
             if job.isNatural {
                 let c = job.result + (first &* job.resultChannels &+ column)
-                multiply(pixels, b, into: c, job.resultChannels, count, column: column, columns)
+                if let strip = cut.strip {
+                    var done = 0
+                    while done < count {
+                        multiply(
+                            pixels + divide(done, by: job.grid.w) &* job.step.h &* strip.line, b,
+                            into: c + done &* job.resultChannels, job.resultChannels, job.grid.w, column: column,
+                            columns)
+                        done &+= job.grid.w
+                    }
+                } else {
+                    multiply(pixels, b, into: c, job.resultChannels, count, column: column, columns)
+                }
                 finish(c, first: first, count: count, column: column, columns)
             } else {
                 multiply(pixels, b, into: tile, Tile<E>.columns, count, column: column, columns)
@@ -136,6 +162,10 @@ private struct ChannelsLastBlock<E: Real>: ParallelTask {
                 epilogue: d &+ 1 == cut.depthBlocks ? epilogue : .nothing, fetches: true, ahead: ahead,
                 aheadEnd: ahead + depth &* Tile<E>.columns)
             strip.fetchesC = d == 0 && fetchesC
+            if let rows = cut.strip {
+                strip.segment = rows.segment
+                strip.jump = rows.jump
+            }
             if d &+ 1 == cut.depthBlocks { strip.most = job.most }
             if d == 0, let residual = job.residual { strip.apart = residual - UnsafePointer(job.result) }
             strip.run(rows, copy: nil)

@@ -68,8 +68,8 @@ extension ChannelsLast {
     }
 
     /// One span for pixels side by side; of a row of the source, elements below 0 and behind its end are zeros.
-    @inline(__always)
-    private func bring(
+    @inline(never)
+    func bring(
         _ row: UnsafePointer<E>?, at first: Int, pixels: Int, _ count: Int, into out: UnsafeMutablePointer<E>,
         _ pitch: Int
     ) {

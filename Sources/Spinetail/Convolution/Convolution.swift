@@ -70,7 +70,7 @@ private func forward<E: Real>(
     if given.isFew(upTo: 64) {
         return given.forwardFew(result: y, source: x, weight: k, bias: b, relu: relu)
     }
-    if given.prefersPlanar {
+    if given.prefersPlanar(E.self) {
         return Planar(
             shape: given, source: x,
             weights: Weights(
@@ -121,6 +121,9 @@ private func backwardInput<E: Real>(
     }
     if given.isFew(upTo: 64) {
         return given.backwardInputFew(result: dx, source: dy, weight: k, bias: b, relu: relu)
+    }
+    if Tile<E>.isWide && given.prefersFolded {
+        return Folded(shape: given, result: dx, source: dy, weight: k, bias: b, relu: relu).run()
     }
     let shape = given.flattened
     let tapCount = shape.kernel.count

@@ -73,6 +73,7 @@ struct CorrelationCut<E: Real> {
     let panelGroups: Int
     // Offsets in a worker's memory.
     let runOffset: Int
+    let pieceOffset: Int
     let sumOffset: Int
     let tileOffset: Int
     let workerBytes: Int
@@ -108,7 +109,8 @@ struct CorrelationCut<E: Real> {
         panelGroups = pieces(panels, panelsPerGroup)
         let tile = height &* columns &* size
         runOffset = roundUp((blockDepth &* columns &+ Packing<E>.slack) &* size, 64)
-        sumOffset = runOffset &+ roundUp(columns &* MemoryLayout<Run>.stride, 64)
+        pieceOffset = runOffset &+ roundUp(columns &* MemoryLayout<Run>.stride, 64)
+        sumOffset = pieceOffset &+ roundUp(Source<E>.pieceBytes(taps: job.tapCount), 64)
         tileOffset = sumOffset &+ (depthBlocks > 1 ? panelsPerGroup &* panelsPerBlock &* tile : 0)
         workerBytes = roundUp(tileOffset &+ tile, 64) &+ 64
     }

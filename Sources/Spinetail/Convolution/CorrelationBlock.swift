@@ -39,14 +39,15 @@ struct CorrelateBlock<E: Real>: ParallelTask {
         let depth = channels &* job.tapCount
         job.source.pack(
             runs, runCount, columns: count, taps: job.taps, tapCount: job.tapCount,
-            firstChannel: group &* job.channels &+ channel, channels: channels, into: packed)
+            firstChannel: group &* job.channels &+ channel, channels: channels, pieces: memory + cut.pieceOffset,
+            into: packed)
 
         let isLast = d &+ 1 == cut.depthBlocks
         let tile = cut.height &* columns
         let sums = (memory + cut.sumOffset).assumingMemoryBound(to: E.self) + number &* cut.panelsPerBlock &* tile
         let buffer = (memory + cut.tileOffset).assumingMemoryBound(to: E.self)
-        let direct = isLast && job.isNatural && !cut.across
         let place = runs.pointee
+        let direct = isLast && job.isNatural && place.image == runs[runCount &- 1].image
         let offset =
             place.image &* job.resultImage &+ place.pixel.d &* job.resultStep.d &+ place.pixel.h &* job.resultStep.h
             &+ place.pixel.w

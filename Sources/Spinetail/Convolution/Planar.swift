@@ -23,9 +23,10 @@ struct Planar<E: Real> {
 }
 
 extension ConvolutionShape {
-    /// Few channels: packing them would take as long as the product.
-    var prefersPlanar: Bool {
-        kernel.count > 1 && kernel.d == 1 && input.d == 1 && output.d == 1 && padding.d == 0 && stride.d == 1
+    /// Few channels and filters: packing would take as long as the product.
+    func prefersPlanar<E: Real>(_ type: E.Type) -> Bool {
+        if Tile<E>.isWide && groupFilters > 64 && groupChannels >= 16 { return false }
+        return kernel.count > 1 && kernel.d == 1 && input.d == 1 && output.d == 1 && padding.d == 0 && stride.d == 1
             && stride.largest <= 4 && groupChannels > 0 && groupChannels &* kernel.count <= 1024
             && (kernel.w &- 1) &* dilation.w <= output.w && (kernel.h &- 1) &* dilation.h <= 4096
     }

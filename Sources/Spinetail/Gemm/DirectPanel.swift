@@ -25,6 +25,9 @@ struct DirectPanel<E: Real> {
     var fetchesC = false
     /// With the epilogue's relu, what results are at most.
     var most = E.infinity
+    /// After each `segment` steps of depth, A goes on `jump` elements further.
+    var segment = Int.max
+    var jump = 0
     /// Elements from one tile's operands to the next one's.
     var aTile = 0
     var bTile = 0

@@ -53,13 +53,18 @@ extension DirectPanel {
             } else if fetches {
                 var lines = TileLines(a + aTile, step: aRow, count: rows)
                 while k > 0 {
-                    lines.fetch(step: aRow, count: rows)
-                    spinetail_prefetch_far(ahead)
-                    ahead = Swift.min(aheadEnd, ahead + 64 / MemoryLayout<E>.size)
-                    steps.add(&x, &y, p, E.Lanes.load(b), second(b + width, count, whole: whole))
-                    p += aDepth
-                    b += bRow
-                    k &-= 1
+                    var some = Swift.min(k, segment)
+                    k &-= some
+                    repeat {
+                        lines.fetch(step: aRow, count: rows)
+                        spinetail_prefetch_far(ahead)
+                        ahead = Swift.min(aheadEnd, ahead + 64 / MemoryLayout<E>.size)
+                        steps.add(&x, &y, p, E.Lanes.load(b), second(b + width, count, whole: whole))
+                        p += aDepth
+                        b += bRow
+                        some &-= 1
+                    } while some > 0
+                    p += jump
                 }
             } else {
                 while k > 0 {
@@ -101,13 +106,18 @@ extension DirectPanel {
             if fetches {
                 var lines = TileLines(a + aTile, step: aRow, count: rows)
                 while k > 0 {
-                    lines.fetch(step: aRow, count: rows)
-                    spinetail_prefetch_far(ahead)
-                    ahead = Swift.min(aheadEnd, ahead + 64 / MemoryLayout<E>.size)
-                    steps.add(&x, p, second(b, count, whole: false))
-                    p += aDepth
-                    b += bRow
-                    k &-= 1
+                    var some = Swift.min(k, segment)
+                    k &-= some
+                    repeat {
+                        lines.fetch(step: aRow, count: rows)
+                        spinetail_prefetch_far(ahead)
+                        ahead = Swift.min(aheadEnd, ahead + 64 / MemoryLayout<E>.size)
+                        steps.add(&x, p, second(b, count, whole: false))
+                        p += aDepth
+                        b += bRow
+                        some &-= 1
+                    } while some > 0
+                    p += jump
                 }
             } else {
                 while k > 0 {
