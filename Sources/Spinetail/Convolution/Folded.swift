@@ -57,10 +57,10 @@ struct FoldedCut<E: Real> {
         let pixels = shape.output.h &* shape.output.w
         let halo = shape.foldedHalo
         // Where an image has to be cut in strips, fewer channels make longer ones: some rows are made for two of them.
-        var most = Swift.max(1, 256 / taps)
+        var most = Swift.max(1, divide(256, by: taps))
         if Swift.min(most, job.channels) &* taps &* pixels &* size > Self.blockBytes {
             let long = divide(Self.blockBytes, by: taps &* (5 &* halo &+ 1) &* shape.output.w &* size)
-            most = Swift.max(1, Swift.min(96 / taps, long))
+            most = Swift.max(1, Swift.min(divide(96, by: taps), long))
         }
         let large = shape.work > 1_000_000
         if large { most = Swift.min(most, Swift.max(1, pieces(job.channels &* shape.images &* shape.groups, 4))) }
@@ -118,7 +118,7 @@ extension Folded {
         if shape.images == 0 || channels == 0 || shape.input.count == 0 { return Status.ok }
         let cut = FoldedCut(self)
         let workers = workerLimit()
-        let panels = cut.rows / cut.height
+        let panels = divide(cut.rows, by: cut.height)
         let panelElements = roundUp(filters &* cut.height &+ Packing<E>.slack, 64 / MemoryLayout<E>.size)
         let blocks = shape.groups &* cut.channelBlocks
         let weightBytes = roundUp(blocks &* panels &* panelElements &* MemoryLayout<E>.size, 4096)
