@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..nn import Module
-from ..optim import Optimizer
+from ..optim import LBFGS, Optimizer
 from ..optim.lr_scheduler import ReduceLROnPlateau
 from .stopping import EarlyStopping
 
@@ -43,6 +43,10 @@ def check(
     for what, value, kind in (("model", model, Module), ("optimizer", optimizer, Optimizer)):
         if not isinstance(value, kind):
             raise TypeError(f"[fit] {what} should be {kind.__name__}, but it is {type(value).__name__}")
+    if isinstance(optimizer, LBFGS):
+        raise TypeError(
+            "[fit] LBFGS computes the loss several times a step: give its step a closure, in a loop of your own"
+        )
     if not callable(loss):
         raise TypeError(f"[fit] loss should be a function of (output, target), but it is {type(loss).__name__}")
     own = {id(parameter) for parameter in model.parameters()}

@@ -374,21 +374,6 @@ def test_a_writer_killed_200_times_leaves_a_whole_file_each_time(tmp_path):
     )
 
 
-@pytest.mark.parametrize("length", [0x280, 0x380, 0x480, 0x580])
-def test_a_header_as_long_as_a_pickles_first_bytes(length):
-    """The length in front of the header begins with 80 04, as a pickle does."""
-    text = b"x"
-    while True:
-        file = io.BytesIO()
-        st.save({"text": text.decode()}, file)
-        found = int.from_bytes(file.getvalue()[:8], "little")
-        if found == length:
-            break
-        text += b"x" * (length - found)
-    file.seek(0)
-    assert st.load(file) == {"text": text.decode()}
-
-
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize("value", [None, [], {"a": 1}, "x" * 300, list(range(100))])
 def test_pickles_are_named(protocol, value):

@@ -237,6 +237,7 @@ def bad(**options):
     [
         ({"model": 3}, AttributeError, "parameters"),
         ({"optimizer": 3}, TypeError, "optimizer should be Optimizer, but it is int"),
+        ({"optimizer": optim.LBFGS(net().parameters())}, TypeError, "give its step a closure"),
         ({"loss": 3}, TypeError, "loss should be a function"),
         ({"other": True}, ValueError, "none of the optimizer's parameters is the model's"),
         ({"epochs": 0}, ValueError, "epochs should be a positive integer, but it is 0"),

@@ -91,6 +91,7 @@ SETTINGS["own sampler"] = {
     "loader": {"sampler": Shuffled(), "shuffle": None},
     "ema": 0.5,
 }
+SETTINGS["int8"] = {"optimizer": lambda p: optim.AdamW(p, lr=0.01, state_dtype="int8", max_grad_norm=1.0)}
 SETTINGS["two workers"] = {"optimizer": lambda p: optim.Lion(p, lr=0.001), "loader": {"num_workers": 2}}
 
 
