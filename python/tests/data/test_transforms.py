@@ -124,6 +124,9 @@ def test_crops_are_even_over_all_places():
     assert (((counts[1] - 2500) ** 2) / 2500).sum() < 24  # chi-squared with 7 degrees of freedom, 0.1 %
     padded = T.RandomCrop(8, padding=(1, 2), fill=-1, generator=seeded())(x)
     assert set(np.unique((padded == -1).any((1, 3)).sum(1))) == {0, 1, 2} or (padded == -1).any()
+    wide = np.arange(1200.0).reshape(1, 1, 2, 600).repeat(500, 0)  # too many windows for a table of them
+    found = T.RandomCrop((2, 290), generator=seeded())(wide)[:, 0]
+    assert (np.diff(found, axis=2) == 1).all() and 270 < found[:, 0, 0].max() <= 310 and found[:, 0, 0].min() < 40
     needed = T.RandomCrop((10, 8), pad_if_needed=True, fill=-1)(x[:9])
     assert needed.shape == (9, 1, 10, 8) and (needed[:, 0, :, 0] == -1).sum(1).tolist() == [2] * 9
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -133,11 +134,28 @@ class RandomCrop(Placement):
                 f"[RandomCrop] Required crop size {self.size} is larger than (padded) input image size {padded}"
             )
         fill = _fill("RandomCrop", self.fill, plan, self.padding_mode, sides[0] + sides[1])
+        free = [n + sum(side) - wanted + 1 for n, wanted, side in zip(shape, self.size, sides, strict=True)]
+        if free[0] == free[1]:
+            firsts = random.integers(0, free[0], (2, images), self.generator)
+        else:
+            firsts = [random.integers(0, count, images, self.generator) for count in free]
         for axis, (n, wanted, side) in enumerate(zip(shape, self.size, sides, strict=True)):
             _fits("RandomCrop", self.padding_mode, *side, n)
-            first = random.integers(0, n + sum(side) - wanted + 1, (images, 1), self.generator)
-            places = first.astype(np.int32) + np.arange(-side[0], wanted - side[0], dtype=np.int32)
-            plan.move(axis, source(self.padding_mode, places, n), fill)
+            plan.move(axis, _cut(self.padding_mode, n, wanted, side[0], free[axis], firsts[axis]), fill)
+
+
+def _cut(mode: str, n: int, wanted: int, before: int, free: int, first: np.ndarray) -> np.ndarray:
+    """The places of each image's window."""
+    if free * wanted <= 1 << 16:
+        return _windows(mode, n, wanted, before, free).take(first, 0)
+    return source(mode, first[:, None] + np.arange(-before, wanted - before), n)
+
+
+@lru_cache(maxsize=64)
+def _windows(mode: str, n: int, wanted: int, before: int, free: int) -> np.ndarray:
+    """The places of every window, a row for each."""
+    windows = np.arange(free, dtype=np.int32)[:, None] + np.arange(-before, wanted - before, dtype=np.int32)
+    return source(mode, windows, n)
 
 
 class _Flip(Placement):
@@ -179,6 +197,7 @@ class Normalize(Placement):
         if 0 in self.std:
             raise ValueError(f"[Normalize] std should not be zero, but got {self.std}")
         self.inplace = inplace
+        self._numbers: tuple[np.ndarray, np.ndarray] | None = None
 
     def plan(self, plan: Plan) -> None:
         if plan.dtype == np.uint8:
@@ -186,8 +205,10 @@ class Normalize(Placement):
                 "[Normalize] Input tensor should be a float tensor. Got uint8: put ToDtype(scale=True) in front of it"
             )
         channels = plan.x.shape[1]
-        mean, std = (per_channel("Normalize", what, getattr(self, what), channels) for what in ("mean", "std"))
-        plan.scale(mean, 1.0 / std, plan.dtype)
+        if self._numbers is None or len(self._numbers[0]) != channels:
+            mean, std = (per_channel("Normalize", what, getattr(self, what), channels) for what in ("mean", "std"))
+            self._numbers = mean, 1.0 / std
+        plan.scale(*self._numbers, plan.dtype)
 
     def __call__(self, x: Any) -> Any:
         result = super().__call__(x)
