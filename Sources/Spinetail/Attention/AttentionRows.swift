@@ -20,9 +20,11 @@ struct HeadRows<E: Real> {
         storage = AttentionStorage(array)
         base = array.pointee.data?.assumingMemoryBound(to: E.self) ?? fallback
         size = array.itemSize
-        batch = array.byteStride(0) / size
-        head = array.byteStride(1) / size
-        row = array.byteStride(2) / size
+        // Sizes are powers of two, and strides may be negative.
+        let shift = size.trailingZeroBitCount
+        batch = array.byteStride(0) &>> shift
+        head = array.byteStride(1) &>> shift
+        row = array.byteStride(2) &>> shift
         pageRows = array.extent(2)
         self.scales = RowScales(scales)
     }

@@ -2,6 +2,7 @@ import CSpinetail
 
 /// The loops over a panel's tiles of one height. What is known of a panel is asked outside the loops over depth.
 extension DirectPanel {
+    @_optimize(speed)
     @inline(never)
     func wide<let rows: Int>(
         _ tile: RegisterTile<E, rows>.Type, _ tiles: Int, _ copy: UnsafeMutablePointer<E>?
@@ -83,6 +84,7 @@ extension DirectPanel {
         }
     }
 
+    @_optimize(speed)
     @inline(never)
     func narrow<let rows: Int>(_ tile: RegisterTile<E, rows>.Type, _ tiles: Int) {
         let depth = self.depth

@@ -40,8 +40,8 @@ private func backward<E: Real>(
         zeroFill(dbias.pointer(type), width)
         return Status.ok
     }
-    let rowsAtOnce = Swift.max(rowGrain / width, (rows &+ mostSums &- 1) / mostSums, 1)
-    let pieces = (rows &+ rowsAtOnce &- 1) / rowsAtOnce
+    let rowsAtOnce = Swift.max(divide(rowGrain, by: width), divide(rows &+ mostSums &- 1, by: mostSums), 1)
+    let pieces = divide(rows &+ rowsAtOnce &- 1, by: rowsAtOnce)
     let sums = dweight != nil || dbias != nil
     let padded = (width &+ 15) & ~15
     guard let memory = Scratch.take(sums ? pieces &* 2 &* padded &* MemoryLayout<E>.stride : 0) else {

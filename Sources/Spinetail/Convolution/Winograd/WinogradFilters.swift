@@ -11,6 +11,7 @@ struct WinogradFilters<E: Real, let span: Int>: ParallelTask {
     /// Of scratch for each worker.
     static var elements: Int { 9 &* 16 &* E.Lanes.width }
 
+    @_optimize(speed)
     func run(_ index: Int, worker: Int) {
         let panel = remainder(index, by: job.rowPanels)
         let first = divide(index, by: job.rowPanels) &* 16
@@ -78,6 +79,7 @@ struct WinogradFilters<E: Real, let span: Int>: ParallelTask {
         }
     }
 
+    @_optimize(speed)
     @inline(__always)
     private func transform(_ g: UnsafePointer<E>, into out: UnsafeMutablePointer<E>) {
         typealias Map = WinogradTransform<E, span>

@@ -16,6 +16,7 @@ struct WinogradInput<E: Real, let span: Int> {
     /// For the pixels, and a square to transpose what is left at a row's end.
     static var stageElements: Int { span &* stageRow &+ 2 &* 256 }
 
+    @_optimize(speed)
     func run(channel: Int, into out: UnsafeMutablePointer<E>) {
         let perImage = job.tilesDown &* job.tilesAcross
         var tile = 0
@@ -62,6 +63,7 @@ struct WinogradInput<E: Real, let span: Int> {
         return job.source + (pixel &* job.groups &* job.channels &+ group &* job.channels &+ channel)
     }
 
+    @_optimize(speed)
     private func bring(image: Int, channel: Int, row: Int, column: Int, tiles: Int) {
         let area = job.input.h &* job.input.w
         let valid = Swift.min(E.Lanes.width, job.channels &- channel)
@@ -103,6 +105,7 @@ struct WinogradInput<E: Real, let span: Int> {
     }
 
     /// out[pixel · 16 + channel] = p[channel · area + pixel]
+    @_optimize(speed)
     private func turn(
         _ p: UnsafePointer<E>, _ count: Int, _ area: Int, _ valid: Int, into out: UnsafeMutablePointer<E>
     ) {
@@ -123,6 +126,7 @@ struct WinogradInput<E: Real, let span: Int> {
         copyRow(square + 256, out + i &* width, (count &- i) &* width)
     }
 
+    @_optimize(speed)
     @inline(__always)
     private func transform(
         _ pixels: UnsafePointer<E>, pixel: Int, row: Int, into out: UnsafeMutablePointer<E>

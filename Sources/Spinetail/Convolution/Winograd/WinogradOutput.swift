@@ -12,6 +12,7 @@ struct WinogradOutput<E: Real, let span: Int> {
 
     @inline(__always) private static var size: Int { Winograd<E, span>.size }
 
+    @_optimize(speed)
     func run(_ products: UnsafePointer<E>) {
         let perImage = job.tilesDown &* job.tilesAcross
         var tile = 0
@@ -55,6 +56,7 @@ struct WinogradOutput<E: Real, let span: Int> {
         }
     }
 
+    @_optimize(speed)
     private func store(
         _ products: UnsafePointer<E>, _ tiles: Int, image: Int, channel: Int, row: Int, column: Int
     ) {
@@ -93,6 +95,7 @@ struct WinogradOutput<E: Real, let span: Int> {
     }
 
     /// Results whose channels stay neighbours: straight to their place, or through the stage where not all are there.
+    @_optimize(speed)
     private func place(
         _ products: UnsafePointer<E>, _ tiles: Int, _ bias: E.Lanes, _ valid: Int, image: Int, channel: Int, row: Int,
         column: Int
@@ -142,6 +145,7 @@ struct WinogradOutput<E: Real, let span: Int> {
     }
 
     /// A tile's rows of pixels: · + bias within limits, and with what lies `apart` from them added before, if that is given.
+    @_optimize(speed)
     @inline(__always)
     private func transform(
         _ products: UnsafePointer<E>, _ bias: E.Lanes, _ limits: Limits, into out: UnsafeMutablePointer<E>, pixel: Int,
