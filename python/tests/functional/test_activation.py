@@ -19,7 +19,8 @@ from activation_cases import CASES, GRADIENT, inputs, shaped  # noqa: E402
 sys.path.pop(0)
 golden = np.load(GOLDEN / "activation.npz")
 VARIANTS = [(name, i, options) for name, variants in CASES.items() for i, options in enumerate(variants)]
-NAMES = [name for name in F.__all__ if not name.endswith("_")]
+# softmax_dropout draws at random, and has tests of its own.
+NAMES = [name for name in F.__all__ if not name.endswith("_") and name != "softmax_dropout"]
 INPLACE = [name for name in NAMES if "inplace" in inspect.signature(getattr(F, name)).parameters]
 #: Value and slope at +∞ where PyTorch has NaN.
 LIMITS = {"gelu": (np.inf, np.nan), "mish": (np.inf, 1.0), "softsign": (np.nan, 0.0)}
