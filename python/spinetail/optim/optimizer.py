@@ -120,6 +120,12 @@ class Optimizer:
             params = [parameter for _, parameter in params]
         for i, parameter in enumerate(params):
             self._check_parameter(parameter, f"group {len(self.param_groups)}, parameter {i}")
+        most = self.defaults.get("max_grad_norm")
+        if param_group.get("max_grad_norm", most) != most:
+            raise ValueError(
+                f"group {len(self.param_groups)}: max_grad_norm is for all groups together, so it is an option of the "
+                f"optimizer (expected {most}, got {param_group['max_grad_norm']})"
+            )
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
                 raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")

@@ -124,6 +124,12 @@ def test_bad_options(cls):
         cls([np.ones(2)], lr=1.0, clip=1.0)
 
 
+def test_a_group_has_no_norm_of_its_own():
+    with pytest.raises(ValueError, match="group 1: max_grad_norm is for all groups together"):
+        optim.SGD([{"params": [np.ones(2)]}, {"params": [np.ones(2)], "max_grad_norm": 0.5}], lr=1.0)
+    optim.SGD([{"params": [np.ones(2)], "max_grad_norm": 0.5}], lr=1.0, max_grad_norm=0.5)
+
+
 def test_options_are_saved():
     w = np.ones(3)
     saved = optim.Adam([w], max_grad_norm=0.5, l1_decay=0.1).state_dict()
