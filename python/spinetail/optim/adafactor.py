@@ -8,8 +8,9 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from ..ops.optimizer import Change, power_sums
+from ..ops.optimizer import power_sums
 from . import checks
+from .change import changed
 from .optimizer import FusedOptions, Optimizer
 
 
@@ -128,14 +129,3 @@ def _step(
 
 def _rms(array: np.ndarray) -> float:
     return math.sqrt(power_sums([array])[0] / array.size)
-
-
-def changed(gradient: np.ndarray, parameter: np.ndarray, change: Change) -> np.ndarray:
-    """A gradient after its change, for steps of several passes."""
-    if change.scale != 1.0:
-        gradient = gradient * gradient.dtype.type(change.scale)
-    if change.bound != math.inf:
-        gradient = np.clip(gradient, -change.bound, change.bound)
-    if change.l1_decay:
-        gradient = gradient + gradient.dtype.type(change.l1_decay) * np.sign(parameter)
-    return gradient

@@ -11,7 +11,7 @@ import numpy as np
 from ..ops.gemm import matmul
 from ..ops.optimizer import power_sums
 from . import checks
-from .adafactor import changed
+from .change import changed
 from .optimizer import FusedOptions, Optimizer
 
 
